@@ -1,0 +1,117 @@
+import type { Database } from "bun:sqlite"
+import { analyse } from "../memory/analysis.ts"
+import type { Memory, Scope } from "../memory/memory.ts"
+
+/** A row of table `memory` as SQLite gives it. */
+export interface MemoryRow {
+  seq: number
+  id: string
+  text: string
+  kind: string
+  scope: Scope
+  project: string | null
+  tool: string | null
+  actor: string
+  session: string | null
+  subject: string | null
+  aliases: string
+  tags: string
+  confidence: number
+  benefit: number | null
+  consistency: number | null
+  pinned: number
+  created_at: number
+  updated_at: number
+  ttl_ms: number | null
+  expires_at: number | null
+  superseded_by: string | null
+  tombstone: number
+  count: number
+  site_id: string
+  lamport: number
+  source: string
+  meta: string
+  scope_key: string
+  terms: string
+  length: number
+}
+
+export function memoryFromRow(row: MemoryRow): Memory {
+  const { seq: _seq, scope_key: _key, terms: _terms, length: _length, text_hash: _hash, ...own } = row as MemoryRow & { text_hash?: unknown }
+  return {
+    ...own,
+    aliases: row.aliases === "[]" ? [] : (JSON.parse(row.aliases) as string[]),
+    tags: row.tags === "[]" ? [] : (JSON.parse(row.tags) as string[]),
+    meta: row.meta === "{}" ? {} : (JSON.parse(row.meta) as Record<string, unknown>),
+    pinned: row.pinned === 1,
+    tombstone: row.tombstone === 1,
+  }
+}
+
+/** 'g' | 'p<project.seq>' | 's<hash>': the scope as one word of the full-text index. */
+export function scopeKey(db: Database, { scope, project, session }: Pick<Memory, "scope" | "project" | "session">): string {
+  if (scope === "global") return "g"
+  if (scope === "session") return sessionKey(session ?? "")
+  return `p${(db.query("select seq from project where id = ?").get(project) as { seq: number }).seq}`
+}
+
+export function sessionKey(session: string): string {
+  return `s${Bun.hash.wyhash(session).toString(16)}`
+}
+
+const COLUMNS = ["id", "text", "kind", "scope", "project", "tool", "actor", "session", "subject", "aliases", "tags", "confidence", "benefit", "consistency",
+  "pinned", "created_at", "updated_at", "ttl_ms", "expires_at", "superseded_by", "tombstone", "count", "site_id", "lamport", "source", "meta",
+  "scope_key", "terms", "length", "text_hash"]
+const INSERT = `insert into memory (${COLUMNS.join(", ")}) values (${COLUMNS.map(() => "?").join(", ")})`
+const UPDATE = `update memory set ${COLUMNS.slice(1).map((column) => `${column} = ?`).join(", ")} where id = ?`
+
+export function insertMemory(db: Database, { memory, key }: { memory: Memory; key: string }): void {
+  const values = rowValues(memory, key)
+  const { lastInsertRowid } = db.query(INSERT).run(...values)
+  if (isIndexed(memory)) index(db, Number(lastInsertRowid), { terms: values[27] as string, length: values[28] as number, key })
+}
+
+/** Writes a memory over its row and keeps the full-text index and the sums for BM25 in step. Dead memories are not indexed. */
+export function updateRow(db: Database, memory: Memory): void {
+  const old = db.query("select * from memory where id = ?").get(memory.id) as MemoryRow
+  if (isIndexed(memoryFromRow(old))) {
+    db.query("insert into memory_fts (memory_fts, rowid, terms, scope_key) values ('delete', ?, ?, ?)").run(old.seq, old.terms, old.scope_key)
+    countIndexed(db, -1, -old.length)
+  }
+  const values = rowValues(memory, scopeKey(db, memory))
+  db.query(UPDATE).run(...values.slice(1), memory.id)
+  if (isIndexed(memory)) index(db, old.seq, { terms: values[27] as string, length: values[28] as number, key: values[26] as string })
+}
+
+export function recordHistory(db: Database, { memory, op, at }: { memory: Memory; op: string; at: number }): void {
+  db.query("insert into memory_history (memory_id, at, op, before) values (?, ?, ?, ?)").run(memory.id, at, op, JSON.stringify(memory))
+}
+
+function isIndexed(memory: Memory): boolean {
+  return !memory.tombstone && memory.superseded_by === null
+}
+
+function index(db: Database, seq: number, { terms, length, key }: { terms: string; length: number; key: string }): void {
+  db.query("insert into memory_fts (rowid, terms, scope_key) values (?, ?, ?)").run(seq, terms, key)
+  countIndexed(db, 1, length)
+}
+
+function countIndexed(db: Database, docs: number, terms: number): void {
+  db.query("update site set v = v + case k when 'docs' then ? else ? end where k in ('docs', 'terms')").run(docs, terms)
+}
+
+function rowValues(memory: Memory, key: string): (string | number | bigint | null)[] {
+  const terms = analyse([memory.text, ...memory.aliases, ...memory.tags, memory.subject ?? ""].join("\n"))
+  return [
+    memory.id, memory.text, memory.kind, memory.scope, memory.project, memory.tool, memory.actor, memory.session, memory.subject,
+    JSON.stringify(memory.aliases), JSON.stringify(memory.tags), memory.confidence, memory.benefit, memory.consistency, memory.pinned ? 1 : 0,
+    memory.created_at, memory.updated_at, memory.ttl_ms, memory.expires_at, memory.superseded_by, memory.tombstone ? 1 : 0, memory.count,
+    memory.site_id, memory.lamport, memory.source, JSON.stringify(memory.meta), key, terms.join(" "), terms.length,
+    textHash({ key, tool: memory.tool, text: memory.text }),
+  ]
+}
+
+/** 63 bits, so that SQLite keeps it as a plain integer. */
+export function textHash({ key, tool, text }: { key: string; tool: string | null; text: string }): bigint {
+  return Bun.hash.wyhash(`${key}\0${tool ?? ""}\0${text}`) >> 1n
+}
