@@ -3,4 +3,4 @@ import { mkdtempSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 process.env.NS_HOME = mkdtempSync(join(tmpdir(), "nswrap-test-"))
-for (const name of Object.keys(process.env)) if (/^(NS_|TOOL_NAME$|NSWRAP_)/.test(name) && name !== "NS_HOME") delete process.env[name]
+for (const name of Object.keys(process.env)) if (/^(NS_|TOOL_NAME$|NSWRAP_)/.test(name) && !["NS_HOME", "NSWRAP_BINARY"].includes(name)) delete process.env[name]
