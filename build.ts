@@ -89,6 +89,7 @@ async function compile(target: Target, outfile: string): Promise<number> {
       sourcemap: "linked",
       define: {
         "process.env.NODE_ENV": '"production"',
+        NSWRAP_LIBC: JSON.stringify(target.endsWith("-musl") ? "musl" : "glibc"),
         BUILD_VERSION: JSON.stringify(manifest.version),
         BUILD_COMMIT: JSON.stringify(commit()),
       },

@@ -8,19 +8,22 @@ import * as portable from "./portable.ts"
  */
 
 export const LINUX = process.platform === "linux"
+const WINDOWS = process.platform === "win32"
 
 /** `bun build --define NSWRAP_LIBC='"musl"'` marks a musl build; asking the running system could open the wrong libc. */
 declare const NSWRAP_LIBC: string | undefined
 
-/** Always loaded already (glibc), or absolute (musl): Bun looks an unknown bare name up in the current directory. */
-const LIBC = typeof NSWRAP_LIBC === "string" && NSWRAP_LIBC === "musl"
-  ? `/lib/ld-musl-${process.arch === "arm64" ? "aarch64" : "x86_64"}.so.1`
-  : "libc.so.6"
+/** Always loaded already (glibc), or absolute: Bun looks an unknown bare name up in the current directory. */
+const LIBC = process.platform === "darwin"
+  ? "/usr/lib/libSystem.B.dylib"
+  : typeof NSWRAP_LIBC === "string" && NSWRAP_LIBC === "musl"
+    ? `/lib/ld-musl-${process.arch === "arm64" ? "aarch64" : "x86_64"}.so.1`
+    : "libc.so.6"
 
 /** A C function taking numbers, bytes (their address) or null, and answering a number. */
 export type NativeFunction = (...args: (number | Uint8Array | null)[]) => number
 
-/** A function of libc, looked up at its first call. Throws at that call when libc lacks it. Linux only. */
+/** A function of libc, looked up at its first call. Throws at that call when libc lacks it. Not on Windows. */
 export function libc(name: string, args: FFIFunction["args"], returns: FFIFunction["returns"] = "i32"): NativeFunction {
   let found: NativeFunction | null = null
   return (...values) => {
@@ -29,7 +32,7 @@ export function libc(name: string, args: FFIFunction["args"], returns: FFIFuncti
   }
 }
 
-const errnoLocation = libc("__errno_location", [], "ptr")
+const errnoLocation = libc(process.platform === "darwin" ? "__error" : "__errno_location", [], "ptr")
 let errnoAddress = 0
 
 /** Why the last libc call failed; ask right after it. */
@@ -48,6 +51,8 @@ export const close = libc("close", ["i32"])
 export const readInto = libc("read", ["i32", "ptr", "u64"], FFIType.i64_fast)
 export const writeFrom = libc("write", ["i32", "ptr", "u64"], FFIType.i64_fast)
 export const poll = libc("poll", ["ptr", "u64", "i32"])
+/** With a number as third argument; on macOS arm64 variadic arguments travel elsewhere, so Linux only. */
+export const fcntl = libc("fcntl", ["i32", "i32", "i64"])
 const access = libc("access", ["ptr", "i32"])
 const rename = libc("rename", ["ptr", "ptr"])
 const unlink = libc("unlink", ["ptr"])
@@ -61,6 +66,9 @@ const statfs = libc("statfs", ["ptr", "ptr"])
 /** By number: glibc before 2.28 has no statx, the kernel has it since 4.11. */
 const syscallStatx = libc("syscall", ["i64", "i32", "ptr", "i32", "u32", "ptr"], FFIType.i64_fast)
 
+const STATX_TYPE = 0x1
+const STATX_INO = 0x100
+const STATX_BTIME = 0x800
 const O_RDONLY = 0
 const O_WRONLY = 1
 const O_CREAT = 0o100
@@ -156,14 +164,9 @@ export interface FileIdentity {
 /** Follows symbolic links; null when there is nothing at `path`. */
 export function fileIdentity(path: string): FileIdentity | null {
   if (!LINUX) return portable.fileIdentity(path)
-  // struct statx, the same on every architecture: mask 0, ino 32, birth 80 (s) and 88 (ns), device 136 and 140.
-  const STATX_INO = 0x100
-  const STATX_BTIME = 0x800
-  const bytes = new Uint8Array(256)
-  const number = process.arch === "arm64" ? 291 : 332
-  if (!validPath(path)) return null
-  if (syscallStatx(number, AT_FDCWD, cString(path), 0, STATX_INO | STATX_BTIME, bytes) !== 0) return null
-  const view = new DataView(bytes.buffer)
+  const view = validPath(path) ? statx(AT_FDCWD, path, 0) : null
+  if (view === null) return null
+  // struct statx, the same on every architecture: mask 0, mode 28, inode 32, birth 80 (s) and 88 (ns), device 136, 140.
   const born = (view.getUint32(0, true) & STATX_BTIME) !== 0
   const birth = view.getBigInt64(80, true) * 1_000_000_000n + BigInt(view.getUint32(88, true))
   return {
@@ -171,6 +174,13 @@ export function fileIdentity(path: string): FileIdentity | null {
     inode: view.getBigUint64(32, true).toString(),
     birth: born ? birth.toString() : "",
   }
+}
+
+/** The type bits (S_IFMT) of what is open as `fd`; 0 when nothing is. Linux only. */
+export function descriptorType(fd: number): number {
+  const AT_EMPTY_PATH = 0x1000
+  const S_IFMT = 0o170000
+  return (statx(fd, "", AT_EMPTY_PATH)?.getUint16(28, true) ?? 0) & S_IFMT
 }
 
 /** Absolute, without symbolic links; null when a part of it does not exist. */
@@ -211,15 +221,15 @@ const FILE_SYSTEMS: Record<number, string> = {
   0x5346544e: "ntfs", 0x7366746e: "ntfs3", 0x786f4256: "vboxsf", 0xf15f: "ecryptfs", 0x73717368: "squashfs",
 }
 
-/** Sets a variable for the command that replaces us; also seen by process.env on platforms without exec. */
+/** Sets a variable for the command that replaces us; process.env keeps what it was. */
 export function setEnv(name: string, value: string): void {
-  if (!LINUX) return portable.setEnv(name, value)
+  if (WINDOWS) return portable.setEnv(name, value)
   if (name !== "" && !name.includes("=") && validPath(name) && !value.includes("\0")) setenv(cString(name), cString(value), 1)
 }
 
 /** Removes a variable for the command that replaces us. */
 export function unsetEnv(name: string): void {
-  if (!LINUX) return portable.unsetEnv(name)
+  if (WINDOWS) return portable.unsetEnv(name)
   if (name !== "" && !name.includes("=") && validPath(name)) unsetenv(cString(name))
 }
 
@@ -282,6 +292,13 @@ function openFile(path: string, flags: number, mode: number): number {
   if (!validPath(path)) return -1
   const name = cString(path)
   return again(() => open(name, flags | O_CLOEXEC, mode))
+}
+
+function statx(fd: number, path: string, flags: number): DataView | null {
+  const bytes = new Uint8Array(256)
+  const number = process.arch === "arm64" ? 291 : 332
+  const failed = syscallStatx(number, fd, cString(path), flags, STATX_TYPE | STATX_INO | STATX_BTIME, bytes) !== 0
+  return failed ? null : new DataView(bytes.buffer)
 }
 
 /** A zero byte would end the path early: another file than the one that was named. */
