@@ -22,6 +22,8 @@ export function purgeMemory(paths: Paths, db: Database, id: string): { memories:
   const files = purgeContexts(paths) + purgeRuns(paths, texts) + purgeActivity(paths, texts) + purgeBackups(paths, texts, memory.id)
   const memories = purgeRows(db, texts, memory.id)
   purgePages(db)
+  // A run that began meanwhile may have rendered the text once more.
+  purgeContexts(paths)
   return { memories, files: files + 1 }
 }
 

@@ -1,0 +1,66 @@
+import { errorLine, exitStatus, NswrapError } from "../errors.ts"
+import { didYouMean, understand } from "./arguments.ts"
+import { COMMANDS } from "./commands.ts"
+import { commandHelp, fullHelp, shortHelp } from "./help.ts"
+import { AVAILABLE, RESERVED } from "./names.ts"
+import { print, tell } from "./output.ts"
+import { commit, version } from "../version.ts"
+
+export { shortHelp }
+
+/** Runs one of nswrap's own commands: `argv` begins with its name. Answers the exit status; never throws. */
+export async function runCli(argv: string[]): Promise<number> {
+  try {
+    return await dispatch(argv)
+  } catch (error) {
+    tell(errorLine(error))
+    if (process.env["NS_DEBUG_PERF"] && !(error instanceof NswrapError) && error instanceof Error) tell(error.stack ?? "")
+    return exitStatus(error)
+  }
+}
+
+async function dispatch(argv: string[]): Promise<number> {
+  const [name = "--help", ...rest] = argv
+  if (name === "--help" || name === "-h") {
+    print(shortHelp())
+    return 0
+  }
+  if (name === "help") return help(rest)
+  if (name === "version" || name === "--version" || name === "-V") {
+    print(`nswrap ${version} (${commit})`)
+    return 0
+  }
+  const entry = COMMANDS[name]
+  if (entry === undefined) throw unknownCommand(name)
+  const command = await entry.load()
+  const { name: fullName, command: chosen, rawArgs, wantsHelp } = await understand(name, command, rest)
+  if (wantsHelp) {
+    print(await commandHelp(fullName, chosen))
+    return 0
+  }
+  const { runCommand } = await import("citty")
+  const { result } = await runCommand(chosen, { rawArgs })
+  return typeof result === "number" ? result : 0
+}
+
+async function help(words: string[]): Promise<number> {
+  const [name, ...rest] = words.filter((word) => !word.startsWith("-"))
+  if (name === undefined) {
+    print(fullHelp())
+    return 0
+  }
+  const entry = COMMANDS[name]
+  if (entry === undefined) {
+    if (name === "help" || name === "version") print(fullHelp())
+    else throw unknownCommand(name)
+    return 0
+  }
+  const { name: fullName, command } = await understand(name, await entry.load(), [...rest.slice(0, 1), "--help"])
+  print(await commandHelp(fullName, command))
+  return 0
+}
+
+function unknownCommand(name: string): NswrapError {
+  if (RESERVED.has(name)) return new NswrapError("usage", `${name} is reserved for a later version of nswrap; nswrap -- ${name} runs a program of that name`)
+  return new NswrapError("usage", `there is no command ${name}${didYouMean(name, AVAILABLE)}; nswrap help lists them`)
+}
