@@ -73,6 +73,11 @@ export function applyChannel(input: ChannelInput): Injection {
   return complete(input, { channel: channel.kind, ...outcome })
 }
 
+/** The arguments as text, as `--dry-run` shows them. The command itself gets the user's raw bytes. */
+export function argumentsOf(parts: Part[], argv: string[]): string[] {
+  return parts.map(part => (typeof part === "string" ? part : (part.before ?? "") + argv[part.raw]!))
+}
+
 /** Name of a file in the context directory, by its content. */
 export function contentName(text: string): string {
   return new Bun.CryptoHasher("sha256").update(text).digest("hex").slice(0, 32)
@@ -317,6 +322,8 @@ function rebuilt({ argv, identified, reading }: Given, { insert, drop = [] }: { 
 function readUserFile(path: string | null, { cwd, env }: Given): string | null {
   if (path === null || path === "") return null
   const absolute = path.startsWith("~/") && env.HOME ? env.HOME + path.slice(1) : path.startsWith("/") ? path : `${cwd}/${path}`
+  // `<(command)` is a pipe that can be read once, and that by the tool.
+  if (absolute.startsWith("/dev/") || absolute.startsWith("/proc/")) return null
   return readFileText(absolute, USER_FILE_BYTES_MAX)
 }
 

@@ -1,12 +1,12 @@
-import { fileExists, readFileText, realPath } from "../system/libc.ts"
+import { cString, fileExists, libc, readFileText, realPath } from "../system/libc.ts"
 import { baseName, type Tool } from "./tools.ts"
 
-/** The file that a command name means: itself when it holds a slash, else the first on PATH that is not in `skip` (real paths). */
+/** The program that a command name means: itself when it holds a slash, else the first on PATH that is not in `skip`. */
 export function resolveOnPath(file: string, path: string, skip: string[] = []): string | null {
   if (file.includes("/")) return fileExists(file) ? file : null
   for (const directory of path.split(":")) {
     const candidate = `${directory === "" ? "." : directory}/${file}`
-    if (!fileExists(candidate)) continue
+    if (!isProgram(candidate)) continue
     if (skip.includes(candidate) || skip.includes(realPath(candidate) ?? "")) continue
     return candidate
   }
@@ -15,8 +15,8 @@ export function resolveOnPath(file: string, path: string, skip: string[] = []): 
 
 /** Whether a program is a script that calls nswrap itself: wrapping it would inject twice, or loop. */
 export function isShim(path: string): boolean {
-  const head = readFileText(path, SHIM_HEAD_BYTES)
-  return head !== null && head.startsWith("#!") && head.includes("nswrap")
+  const text = readFileText(path, SCRIPT_BYTES_MAX) // null for a real program, which is larger
+  return text !== null && text.startsWith("#!") && text.slice(0, SHIM_HEAD_LENGTH).includes("nswrap")
 }
 
 /**
@@ -47,7 +47,17 @@ export function compareVersions(a: string, b: string): number {
   return 0
 }
 
-const SHIM_HEAD_BYTES = 4096
+const access = libc("access", ["ptr", "i32"])
+const X_OK = 1
+
+/** Whether a shell looking through PATH would stop here. */
+function isProgram(path: string): boolean {
+  if (!fileExists(path) || fileExists(`${path}/.`)) return false
+  return process.platform === "win32" || access(cString(path), X_OK) === 0
+}
+
+const SCRIPT_BYTES_MAX = 64 * 1024
+const SHIM_HEAD_LENGTH = 4096
 const PACKAGE_LEVELS_MAX = 4
 const PACKAGE_BYTES_MAX = 256 * 1024
 

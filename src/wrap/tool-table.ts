@@ -3,7 +3,7 @@ import type { Command, Tool } from "./tools.ts"
 /**
  * How each command-line AI tool is called and takes a context: one row per tool, from its own `--help` where it could be run
  * (claude 2.1.330, codex 0.169.0, gemini 0.61.0, opencode 1.18.33, qwen 0.15.10, copilot 1.0.102) and from its source elsewhere.
- * `minimum` is the lowest version in which the channel was seen to exist.
+ * `minimum` is the lowest version in which the channel was seen to work (qwen: to exist); an older one may know it too.
  */
 export const TOOLS: Tool[] = [
   {
@@ -15,7 +15,7 @@ export const TOOLS: Tool[] = [
       // In the order in which claude itself joins the two.
       merges: [{ flag: "--append-system-prompt-file", value: "file" }, { flag: "--append-system-prompt", value: "text" }],
     },
-    minimum: "2.1.330",
+    minimum: "2.0.34",
     root: {
       promptFrom: 0,
       others: words(`agents attach auth auto-mode config doctor gateway help import install logs mcp migrate-installer plugin plugins
@@ -48,7 +48,7 @@ export const TOOLS: Tool[] = [
     names: ["codex", "codexcli", "codex-cli"],
     packages: ["@openai/codex"],
     channel: { kind: "codex" },
-    minimum: "0.169.0",
+    minimum: "0.58.0",
     root: {
       promptFrom: 0,
       commands: {
@@ -111,7 +111,7 @@ export const TOOLS: Tool[] = [
     names: ["opencode", "opencode-ai"],
     packages: ["opencode-ai"],
     channel: { kind: "opencode" },
-    minimum: "1.18.33",
+    minimum: "1.1.11",
     root: {
       // Its positional is a directory.
       commands: { run: { promptFrom: 0, oneShot: true } },
@@ -139,7 +139,7 @@ export const TOOLS: Tool[] = [
       kind: "flag", flag: "--append-system-prompt", value: "text", repeats: false,
       merges: [{ flag: "--append-system-prompt", value: "text" }],
     },
-    minimum: "0.15.10",
+    minimum: "0.15.6",
     root: { promptFrom: 0, others: words("auth channel extensions hook hooks mcp review serve sessions") },
     flags: {
       one: words(`--append-system-prompt --approval-mode --auth-type --channel --input-file --input-format --json-fd --json-file
@@ -164,7 +164,7 @@ export const TOOLS: Tool[] = [
     names: ["copilot", "copilot-cli"],
     packages: ["@github/copilot"],
     channel: { kind: "copilot" },
-    minimum: "1.0.102",
+    minimum: "1.0.20",
     root: { others: "any" },
     flags: {
       one: words(`--add-dir --add-github-mcp-tool --add-github-mcp-toolset --additional-mcp-config --agent --attachment --auto-tier
