@@ -1,8 +1,8 @@
 import type { Database } from "bun:sqlite"
 import { type Environment, type Paths, resolvePaths } from "../config/paths.ts"
 import { readSettings, type Settings } from "../config/settings.ts"
-import { openForReading } from "../store/database.ts"
-import { locateProject, type Located } from "../store/projects.ts"
+import { openForReading, openForWriting } from "../store/database.ts"
+import { locateProject, type Located, recordJoin } from "../store/projects.ts"
 import { recordRun, type Run } from "../store/runs.ts"
 import { isTerminal, setEnv, unsetEnv, writeErr } from "../system/libc.ts"
 import type { WrapOptions } from "./arguments.ts"
@@ -22,12 +22,14 @@ export interface WrapRequest {
   options: WrapOptions
   env: Environment
   cwd: string
+  /** A command of ours that a mistyped name is near to. */
+  suggest: (name: string) => Promise<string | null>
 }
 
 const STDIN_BYTES_MAX = 64 * 1024
 const STDIN_WAIT_MS = 50
 const PREFILLED_BYTES_MAX = 1024 * 1024
-/** Context is worth nothing when the command starts late: stages stop being started when this part of the wait is used up. */
+/** Paths of shims passed on the way to the real tool, separated by colons. */
 const SHIMS = "NSWRAP_SHIMS"
 
 /**
@@ -51,7 +53,7 @@ export async function wrap(request: WrapRequest): Promise<number> {
     t: Date.now(), tool: (owner === null ? null : (findTool(owner, tools)?.name ?? owner)) ?? identified.tool?.name ?? null, program: identified.program,
     project: null, mode: options.mode ?? settings.mode, channel: "none", stable: [], recalled: [], stable_tokens: 0, recalled_tokens: 0, stages: {}, reason: null,
   }
-  const plan: Plan = { request, program, injection: null, stdin: null, context: null, file: null, run, settings }
+  const plan: Plan = { request, program, injection: null, stdin: null, context: null, file: null, run, settings, join: null }
   const bypass = bypassReason({ request, settings, reading, program, run })
   if (bypass !== null || paths === null) {
     run.mode = "bypass"
@@ -69,6 +71,7 @@ export async function wrap(request: WrapRequest): Promise<number> {
   run.stages = stages.done()
   if (options.dryRun) return (await import("./dry-run.ts")).printDryRun({ ...plan, bypass })
   if (paths !== null && bypass === null) recordRun(paths, run)
+  if (plan.join !== null) await writeJoin(plan.join, run)
   if (settings.debug) writeErr(debugLine(plan, bypass))
   return handOver(plan)
 }
@@ -84,6 +87,8 @@ export interface Plan {
   file: string | null
   run: Run
   settings: Settings
+  /** A directory that turned out to belong to a known project: to be written down before hand-over. */
+  join: { paths: Paths; located: Located } | null
 }
 
 interface Program {
@@ -214,15 +219,21 @@ async function handOver({ request, program, injection, stdin, run, settings }: P
   if (injection?.notice && isTerminal(2)) writeErr(`nswrap: ${injection.notice}\n`)
 
   const parts = injection?.argv ?? argv.map((_, raw) => ({ raw }))
+  const rawParts = parts.map((part) => (typeof part === "string" ? part : { ...part, raw: part.raw + rawOffset }))
   const prefix = injection?.stdinPrefix ?? null
   const capture = (options.capture || settings.compat || wantsCapture(settings, run.tool)) && !options.noContext && !isTerminal(1)
   if (capture || (prefix !== null && !prefill(prefix, stdin))) {
     const { stay } = await import("./stay.ts")
-    return stay({ file: program.file, argv, parts, rawOffset, prefix, capture, run, env: request.env, cwd: request.cwd })
+    return fail(request, await stay({ file: program.file, argv: rawParts, prefix, capture, run, env: request.env, cwd: request.cwd }))
   }
-  const { errno } = execCommand({ file: program.file, argv: parts.map((part) => (typeof part === "string" ? part : { ...part, raw: part.raw + rawOffset })) })
+  return fail(request, execCommand({ file: program.file, argv: rawParts }))
+}
+
+/** The shell's words and status for a command that could not be started. */
+async function fail(request: WrapRequest, { errno }: { errno: number }): Promise<number> {
+  const { argv } = request
   const { status, message } = execFailure(argv[0]!, errno)
-  writeErr(`${message}${status === 127 && !argv[0]!.includes("/") ? await suggestion(argv[0]!) : ""}\n`)
+  writeErr(`${message}${status === 127 && !argv[0]!.includes("/") ? await suggestion(request) : ""}\n`)
   return status
 }
 
@@ -233,9 +244,8 @@ function prefill(prefix: Uint8Array, stdin: Peeked | null): boolean {
   return replaceStdin(Buffer.concat([prefix, stdin.bytes]))
 }
 
-async function suggestion(name: string): Promise<string> {
-  const { nearestCommand } = await import("../memory/nearest.ts")
-  const near = nearestCommand(name)
+async function suggestion({ argv, suggest }: WrapRequest): Promise<string> {
+  const near = await suggest(argv[0]!)
   return near === null ? "" : ` (did you mean nswrap ${near}?)`
 }
 
@@ -263,7 +273,19 @@ function announceJoin(plan: Plan, { paths, located }: { paths: Paths; located: L
     if (!isTerminal(2)) return
     writeErr(`${located.announce}\n`)
   }
-  void import("../store/projects.ts").then(async ({ recordJoinBriefly }) => recordJoinBriefly(paths, located, { now: plan.run.t })).catch(() => {})
+  plan.join = { paths, located }
+}
+
+/** The one thing the wrapper may write into the memories; when they are locked, the next run tells and tries again. */
+async function writeJoin({ paths, located }: { paths: Paths; located: Located }, { t }: Run): Promise<void> {
+  try {
+    const db = await openForWriting(paths)
+    db.run("pragma busy_timeout = 20")
+    recordJoin(db, located, { now: t })
+    db.close()
+  } catch {
+    // Nothing depends on it.
+  }
 }
 
 function userTools(settings: Settings): Tool[] {
