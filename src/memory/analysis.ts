@@ -9,6 +9,11 @@ export function analyse(text: string): string[] {
   return terms
 }
 
+/** The distinct words of a text as written (lower case, stop words kept), to compare two texts by. */
+export function tokenSet(text: string): Set<string> {
+  return new Set(words(text))
+}
+
 /** Words that tell a tool what to do rather than what it is about: they match little and weigh little. */
 export function isTaskWord(term: string): boolean {
   return TASK_STEMS.has(term)

@@ -1,6 +1,6 @@
 import type { Database } from "bun:sqlite"
 import { NswrapError } from "../errors.ts"
-import { analyse } from "../memory/analysis.ts"
+import { analyse, tokenSet } from "../memory/analysis.ts"
 import { stripContext } from "../memory/context.ts"
 import { type Memory, type NewMemory, SCOPES, shortId, TEXT_BYTES_MAX } from "../memory/memory.ts"
 import { redact, type Redaction } from "../memory/redact.ts"
@@ -286,12 +286,12 @@ function findSubject(db: Database, { key, subject, tool }: { key: string; subjec
   return row === null ? null : memoryFromRow(row)
 }
 
-/** Candidates share one of the rarest terms; near means a Jaccard index of the term sets of at least 0.8. */
+/** Candidates share one of the rarest terms; near means a Jaccard index of the word sets of at least 0.8. */
 function findNear(db: Database, { memory, key }: { memory: Memory; key: string }): Memory[] {
-  const own = new Set(analyse(memory.text))
-  if (own.size < 3) return []
+  const tokens = tokenSet(memory.text)
+  if (tokens.size < 3) return []
   const frequency = db.query("select doc from memory_vocab where term = ?")
-  const rarest = [...own]
+  const rarest = [...new Set(analyse(memory.text))]
     .map((term) => ({ term, doc: (frequency.get(term) as { doc: number } | null)?.doc ?? 0 }))
     .filter(({ doc }) => doc > 0)
     .sort((a, b) => a.doc - b.doc)
@@ -301,7 +301,7 @@ function findNear(db: Database, { memory, key }: { memory: Memory; key: string }
   const rows = db
     .query(`select m.* from memory_fts f join memory m on m.seq = f.rowid where memory_fts match ? order by bm25(memory_fts, 1.0, 0.0) limit ${NEAR_CANDIDATES_MAX}`)
     .all(match) as MemoryRow[]
-  return rows.map(memoryFromRow).filter((other) => other.tool === memory.tool && jaccard(own, new Set(analyse(other.text))) >= NEAR_JACCARD_MIN)
+  return rows.map(memoryFromRow).filter((other) => other.tool === memory.tool && jaccard(tokens, tokenSet(other.text)) >= NEAR_JACCARD_MIN)
 }
 
 function jaccard(a: Set<string>, b: Set<string>): number {
