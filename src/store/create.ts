@@ -17,7 +17,7 @@ export function prepare(paths: Paths): Database {
     db.run("pragma busy_timeout = 5000")
     const version = schemaVersion(db)
     if (version > SCHEMA_VERSION) throw new NswrapError("outdated", newerSchema(paths.database, version))
-    setJournal(db, journalFor(paths.data))
+    setJournal(db, journalFor(fileSystemType(paths.data)))
     db.run("pragma synchronous = full")
     db.run("pragma foreign_keys = on")
     if (version < SCHEMA_VERSION) migrate(db, paths, version)
@@ -32,8 +32,8 @@ export function prepare(paths: Paths): Database {
 }
 
 /** WAL keeps its index in shared memory, which machines sharing a network file system do not share. */
-export function journalFor(directory: string): "wal" | "delete" {
-  return NETWORK_FILE_SYSTEMS.has(fileSystemType(directory) ?? "") ? "delete" : "wal"
+export function journalFor(fileSystem: string | null): "wal" | "delete" {
+  return NETWORK_FILE_SYSTEMS.has(fileSystem ?? "") ? "delete" : "wal"
 }
 
 /** SQLite gives -wal and -shm the mode of the database, so the database is made 0600 before SQLite sees it. */
@@ -57,7 +57,8 @@ function setJournal(db: Database, journal: "wal" | "delete"): void {
 }
 
 function migrate(db: Database, paths: Paths, from: number): void {
-  if (from > 0) backUp(db, paths, from)
+  const isEmpty = db.query("select 1 from sqlite_schema limit 1").get() === null
+  if (!isEmpty) backUp(db, paths, from)
   inTransaction(db, () => {
     // Another process may have been faster while this one waited for the lock.
     for (const sql of migrations.slice(schemaVersion(db))) db.run(sql)
