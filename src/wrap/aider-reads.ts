@@ -2,17 +2,22 @@ import { fileExists, readFileText } from "../system/libc.ts"
 import type { Reading } from "./tools.ts"
 
 /**
- * The read-only files that aider takes from its configuration and would forget as soon as the command line holds a `--read`
- * (an option of the command line hides the variable, which hides the files). undefined: they cannot be understood.
+ * The read-only files that aider takes from its configuration and would forget as soon as the command line holds a
+ * `--read` (the command line hides the variable, which hides the files). undefined: they cannot be understood.
  */
-export function aiderReads(options: { reading: Reading; env: Record<string, string | undefined>; cwd: string }): string[] | undefined {
+export function aiderReads(options: {
+  reading: Reading
+  env: Record<string, string | undefined>
+  cwd: string
+}): string[] | undefined {
   const { reading, env, cwd } = options
   const flag = (...names: string[]) => reading.flags.findLast(({ name }) => names.includes(name))?.value ?? null
   if (reading.flags.some(({ name }) => name === "--read")) return [] // already hidden by the user's own
   const root = gitRoot(cwd)
   const places = [...new Set([cwd, root ?? cwd, env.HOME ?? cwd])]
   const environmentFiles = [flag("--env-file"), ...places.map(place => `${place}/.env`)]
-  if (environmentFiles.some(file => file && readFileText(file, CONFIG_BYTES_MAX)?.includes("AIDER_READ"))) return undefined
+  const sets = (file: string | null) => file !== null && readFileText(file, CONFIG_BYTES_MAX)?.includes("AIDER_READ")
+  if (environmentFiles.some(sets)) return undefined
   if (env.AIDER_READ) return listIn(env.AIDER_READ)
   const chosen = flag("-c", "--config")
   for (const file of [...(chosen ? [chosen] : []), ...places.map(place => `${place}/.aider.conf.yml`)]) {
@@ -27,7 +32,7 @@ export function aiderReads(options: { reading: Reading; env: Record<string, stri
 
 const CONFIG_BYTES_MAX = 256 * 1024
 
-/** The value of a top-level `read:` in YAML: one name, `[a, b]`, or a list of `- a` lines; undefined for anything cleverer. */
+/** The value of a top-level `read:` in YAML: one name, `[a, b]`, or `- a` lines; undefined for anything cleverer. */
 function readsIn(yaml: string): string[] | undefined {
   const lines = yaml.split(/\r?\n/)
   const start = lines.findIndex(line => /^["']?read["']?\s*:/.test(line))

@@ -4,7 +4,7 @@ import { codexInstructions } from "./codex-instructions.ts"
 import { compareVersions } from "./program.ts"
 import type { Channel, Flag, Identified, Reading, Tool } from "./tools.ts"
 
-/** One argument of the command to run: an argument of the user's by its index in argv, so that its raw bytes survive, or text. */
+/** One argument of the command to run: the user's, by its index in argv, so that its raw bytes survive, or a text of ours. */
 export type Part = { raw: number; before?: string } | string
 
 /** All that has to happen so that a command starts with a context. */
@@ -14,15 +14,15 @@ export interface Injection {
   argv: Part[]
   environment: Record<string, string>
   /**
-   * To come before the command's stdin. Where stdin is a terminal or closed, this is all of it: a pipe filled beforehand takes
-   * its place.
+   * To come before the command's stdin. Where stdin is a terminal or closed, this is all of it: a pipe filled
+   * beforehand takes its place.
    */
   stdinPrefix: Uint8Array | null
   /** The text stands in the process list. */
   usesArgv: boolean
   /** What the user should be told once, without prefix. */
   notice: string | null
-  /** Files in our own home that the command will read: to be written (0600) before it starts, or nothing is injected. */
+  /** Files in our own home that the command will read: to be written (0600) before it starts, or it starts unchanged. */
   files: { path: string; text: string }[]
 }
 
@@ -49,15 +49,17 @@ export interface ChannelInput {
 }
 
 /**
- * Decides how a context gets into a command. Reads the user's own settings where ours would otherwise hide them; writes nothing.
- * Whatever cannot be done without loss to the user's own flags is not done: the context is then offered by NS_CONTEXT_FILE alone.
+ * Decides how a context gets into a command. Reads the user's own settings where ours would otherwise hide them; writes
+ * nothing. What cannot be done without loss to the user's own flags is not done: the context is then offered by
+ * NS_CONTEXT_FILE alone.
  */
 export function applyChannel(input: ChannelInput): Injection {
   const tool = input.identified.tool
   if (!input.context) return withoutContext(input)
   const channel: Channel = input.force ? { kind: input.force } : (tool?.channel ?? { kind: "file" })
   if (tool?.minimum && input.version && !input.force && compareVersions(input.version, tool.minimum) < 0) {
-    return fileAlone(input, `${tool.name} ${input.version} is older than ${tool.minimum}, the first known to take a context: update it`)
+    const { name, minimum } = tool
+    return fileAlone(input, `${name} ${input.version} is older than ${minimum}, the first known to take a context: update it`)
   }
   const env = effectiveEnvironment(input)
   const given: Given = { ...input, context: cleaned(input.context), tool, env, channel }
@@ -105,7 +107,7 @@ interface Given extends ChannelInput {
   channel: Channel
 }
 
-/** What a channel changes; absent means as it was. A string instead: why it cannot be used. null: it cannot, and nobody need be told. */
+/** What a channel changes. A text instead: why it cannot be used; null: it cannot, and nobody need be told. */
 type Outcome = Partial<Omit<Injection, "channel">> | string | null
 
 function through(given: Given): Outcome {
@@ -146,7 +148,8 @@ function throughFlag(given: Given, channel: Extract<Channel, { kind: "flag" }>):
     texts.push(text)
   }
   const text = joined([...texts, given.context.text])
-  const files = texts.length > 0 && channel.value === "file" ? [{ path: `${given.contexts}/${contentName(text)}.md`, text }] : []
+  const isMerged = texts.length > 0 && channel.value === "file"
+  const files = isMerged ? [{ path: `${given.contexts}/${contentName(text)}.md`, text }] : []
   const value = channel.value === "text" ? text : (files[0]?.path ?? given.context.file)
   // With "=", a text that begins with a dash is a value for every parser.
   const ours = channel.value === "text" && channel.flag.startsWith("--") ? [`${channel.flag}=${value}`] : [channel.flag, value]
@@ -154,15 +157,16 @@ function throughFlag(given: Given, channel: Extract<Channel, { kind: "flag" }>):
 }
 
 function throughCodex(given: Given): Outcome {
-  const own = given.reading.flags.filter(flag => isConfigFlag(flag) && flag.value?.split("=", 1)[0]?.trim() === "developer_instructions")
+  const own = given.reading.flags.filter(isCodexInstructions)
   const theirs = codexInstructions({ ...given, flags: given.reading.flags, own: own.at(-1)?.value ?? null })
   if (theirs === undefined) return "your own developer_instructions could not be read, so they were left as they are"
   const text = joined([...(theirs === null ? [] : [theirs]), given.context.text])
-  return { argv: rebuilt(given, { insert: ["-c", `developer_instructions=${tomlString(text)}`], drop: own }), usesArgv: true }
+  const insert = ["-c", `developer_instructions=${tomlString(text)}`]
+  return { argv: rebuilt(given, { insert, drop: own }), usesArgv: true }
 }
 
-function isConfigFlag({ name }: Flag): boolean {
-  return name === "-c" || name === "--config"
+function isCodexInstructions({ name, value }: Flag): boolean {
+  return (name === "-c" || name === "--config") && value?.split("=", 1)[0]?.trim() === "developer_instructions"
 }
 
 function throughOpencode(given: Given): Outcome {
@@ -178,13 +182,14 @@ function throughOpencode(given: Given): Outcome {
 function parseJsonc(text: string): Record<string, unknown> | null {
   try {
     const value: unknown = Bun.JSONC.parse(text)
-    return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : null
+    const isTable = typeof value === "object" && value !== null && !Array.isArray(value)
+    return isTable ? (value as Record<string, unknown>) : null
   } catch {
     return null
   }
 }
 
-/** A plugin of one hook that prints a prepared answer. Its directory is named by what it says, so that it never changes. */
+/** A plugin of one hook that prints a prepared answer. Its directory is named by what it says, so it never changes. */
 function throughCopilot(given: Given): Outcome {
   const answer = JSON.stringify({ additionalContext: given.context.text })
   const directory = `${given.contexts}/copilot-${contentName(answer)}`
@@ -211,7 +216,7 @@ function throughAider(given: Given): Outcome {
   return { argv: rebuilt(given, { insert: [...reads, given.context.file].flatMap(file => ["--read", file]) }) }
 }
 
-/** The user's own file stays where it is, since goose reads it anew on every turn; then ours goes by the other variable. */
+/** The user's own file stays where it is, since goose reads it anew on every turn; ours then goes by the other variable. */
 function throughGoose(given: Given): Outcome {
   const [file, text] = ["GOOSE_MOIM_MESSAGE_FILE", "GOOSE_MOIM_MESSAGE_TEXT"] as const
   const name = given.env[file] ? text : file
@@ -223,7 +228,7 @@ function throughGoose(given: Given): Outcome {
 }
 
 function throughVariable(given: Given, channel: Extract<Channel, { kind: "variable" }>): Outcome {
-  if (!reaches(given, channel.name)) return `the command line decides its own environment, so ${channel.name} was left as it is`
+  if (!reaches(given, channel.name)) return `the command line itself decides what ${channel.name} is`
   const theirs = given.env[channel.name]
   if (channel.value === "text") {
     const value = joined([...(theirs ? [theirs] : []), given.context.text])
@@ -243,7 +248,7 @@ function throughStdin(given: Given): Outcome {
   const { stdin, reading, tool, force } = given
   const isPiped = stdin === "pipe" || stdin === "file" || stdin === "socket"
   if (!isPiped && !force) {
-    if (reading.interactive) return `${tool?.name} has no channel for a context in a conversation at the terminal`
+    if (reading.interactive) return noChannel(tool)
     if (reading.promptAt === null) return null
   }
   return { stdinPrefix: new TextEncoder().encode(`${given.context.text.trimEnd()}\n\n`) }
@@ -253,7 +258,7 @@ function throughStdin(given: Given): Outcome {
 function throughPrompt(given: Given): Outcome {
   const { reading, tool, identified } = given
   const isPiped = given.stdin === "pipe" || given.stdin === "file" || given.stdin === "socket"
-  if (reading.promptAt === null && !isPiped) return `${tool?.name} has no channel for a context in a conversation at the terminal`
+  if (reading.promptAt === null && !isPiped) return noChannel(tool)
   if (reading.promptAt === null || given.argvAllowed === false) {
     return { stdinPrefix: new TextEncoder().encode(`${given.context.text.trimEnd()}\n\n`) }
   }
@@ -263,12 +268,16 @@ function throughPrompt(given: Given): Outcome {
   return { argv, usesArgv: true }
 }
 
-/** `{context}` and `{context_file}` in the arguments: asked for by name, so in the process list whatever `context.argv` says. */
+function noChannel(tool: Tool | null): string {
+  return `${tool?.name} has no channel for a context in a conversation at the terminal`
+}
+
+/** `{context}` and `{context_file}` in the arguments: asked for by name, so allowed whatever `context.argv` says. */
 function throughPlaceholders({ argv, identified, context }: Given): Outcome {
   return replacePlaceholders(argv, identified.at, context)
 }
 
-function replacePlaceholders(argv: string[], at: number, context: { text: string; file: string }): Pick<Injection, "argv" | "usesArgv"> {
+function replacePlaceholders(argv: string[], at: number, context: { text: string; file: string }) {
   let usesArgv = false
   const parts = argv.map((argument, raw): Part => {
     if (raw <= at || !/\{context(_file)?\}/.test(argument)) return { raw }
@@ -288,7 +297,8 @@ function withoutContext(input: ChannelInput): Injection {
 }
 
 function fileAlone(input: ChannelInput, notice: string | null): Injection {
-  return complete(input, { channel: "file", notice: notice && `${notice}; the context is in the file that NS_CONTEXT_FILE names` })
+  const whole = notice && `${notice}; the context is in the file that NS_CONTEXT_FILE names`
+  return complete(input, { channel: "file", notice: whole })
 }
 
 function complete(input: ChannelInput, outcome: Partial<Injection> & Pick<Injection, "channel">): Injection {
@@ -306,7 +316,8 @@ function complete(input: ChannelInput, outcome: Partial<Injection> & Pick<Inject
 }
 
 /** The user's arguments in their order, without the dropped flags, with ours where the tool wants them. */
-function rebuilt({ argv, identified, reading }: Given, { insert, drop = [] }: { insert: string[]; drop?: Flag[] }): Part[] {
+function rebuilt(given: Given, { insert, drop = [] }: { insert: string[]; drop?: Flag[] }): Part[] {
+  const { argv, identified, reading } = given
   const first = identified.at + 1
   const insertAt = first + reading.insertAt
   const parts: Part[] = []
@@ -321,7 +332,8 @@ function rebuilt({ argv, identified, reading }: Given, { insert, drop = [] }: { 
 /** A file that the user named, with his `~` and his relative paths. */
 function readUserFile(path: string | null, { cwd, env }: Given): string | null {
   if (path === null || path === "") return null
-  const absolute = path.startsWith("~/") && env.HOME ? env.HOME + path.slice(1) : path.startsWith("/") ? path : `${cwd}/${path}`
+  const expanded = path.startsWith("~/") && env.HOME ? env.HOME + path.slice(1) : path
+  const absolute = expanded.startsWith("/") ? expanded : `${cwd}/${expanded}`
   // `<(command)` is a pipe that can be read once, and that by the tool.
   if (absolute.startsWith("/dev/") || absolute.startsWith("/proc/")) return null
   return readFileText(absolute, USER_FILE_BYTES_MAX)

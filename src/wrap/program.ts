@@ -20,8 +20,8 @@ export function isShim(path: string): boolean {
 }
 
 /**
- * Version of the tool installed at `path`, read from the package beside it, or from its path where the installer puts each
- * version in a directory of its own (`…/claude/versions/2.1.330`, `…/Cellar/codex/0.169.0/bin/codex`); null: unknown.
+ * Version of the tool installed at `path`, from the package beside it, or from its path where each version has a directory
+ * of its own (`…/claude/versions/2.1.330`, `…/Cellar/codex/0.169.0/bin/codex`); null: unknown.
  */
 export function toolVersion(path: string, tool: Tool): string | null {
   const real = realPath(path) ?? path
@@ -80,5 +80,6 @@ interface ParsedVersion {
 
 function parseVersion(version: string): ParsedVersion {
   const match = /^v?(\d+)(?:\.(\d+))?(?:\.(\d+))?(-)?/.exec(version.trim())
-  return { numbers: [Number(match?.[1] ?? 0), Number(match?.[2] ?? 0), Number(match?.[3] ?? 0)], isPreRelease: match?.[4] === "-" }
+  const [major, minor, patch] = [1, 2, 3].map(part => Number(match?.[part] ?? 0)) as [number, number, number]
+  return { numbers: [major, minor, patch], isPreRelease: match?.[4] === "-" }
 }

@@ -3,7 +3,7 @@ import { TOOLS } from "./tool-table.ts"
 
 /** How a context reaches a tool. `file` is what every command gets: a path in NS_CONTEXT_FILE and nothing else. */
 export type Channel =
-  /** A flag with the text or its file. A tool that takes the flag once gets the user's own `merges` flags joined with ours. */
+  /** A flag with the text or its file. Where the tool heeds only one, the user's own `merges` flags become one with ours. */
   | { kind: "flag"; flag: string; value: "file" | "text"; repeats: boolean; merges: Merge[] }
   /** Codex: `-c developer_instructions="…"`, joined with the user's own, wherever it stands. */
   | { kind: "codex" }
@@ -56,9 +56,11 @@ export interface Tool {
   minimum: string | null
   root: Command
   flags: {
-    /** Flags that take one value; `optional`: only one that does not begin with `-`; `many`: all up to the next flag; `two`: two. */
+    /** Flags that take one value. */
     one: string[]
+    /** One, unless it begins with `-`. */
     optional?: string[]
+    /** All that follow, up to the next flag. */
     many?: string[]
     two?: string[]
     /** Whose value is the prompt, and those whose value is a file with the prompt. */
@@ -77,7 +79,7 @@ export interface Tool {
   promptIsOneShot: boolean
   /** What is piped in becomes part of the question. */
   readsStdin: boolean
-  /** A first argument of one bare word that is not listed: a prompt, or a command of a plugin that we must not touch. */
+  /** A first argument of one bare word that is not listed: a prompt, or a plugin's command that we must not touch. */
   bareWord: "prompt" | "command"
 }
 
@@ -127,7 +129,7 @@ export interface Identified {
   cleared: boolean
 }
 
-/** Finds the tool that a command line runs, looking through npx, env, timeout and their like. `extra`: the user's own tools. */
+/** Finds the tool that a command line runs, through npx, env, timeout and their like. `extra`: the user's own tools. */
 export function identify(argv: string[], extra: Tool[] = []): Identified {
   const found: Identified = {
     tool: null, at: 0, program: "", version: null, fetched: false, variables: {}, cleared: false,
@@ -139,7 +141,8 @@ export function identify(argv: string[], extra: Tool[] = []): Identified {
     if (next === null) break
     found.at = next
   }
-  const named = found.fetched ? splitPackage(argv[found.at] ?? "") : { name: baseName(argv[found.at] ?? ""), version: null }
+  const program = argv[found.at] ?? ""
+  const named = found.fetched ? splitPackage(program) : { name: baseName(program), version: null }
   found.program = named.name
   found.version ??= named.version
   found.tool = findTool(named.name, extra)
@@ -196,10 +199,9 @@ export function readCommand(tool: Tool | null, args: string[]): Reading {
 }
 
 /**
- * A row from the user's configuration, checked by hand:
- * `{channel: "flag", flag: "--system-file", value: "file", prompt: ["-m"], values: ["--model"], subcommands: ["chat"], stdin: true}`.
- * Channels: `flag` (needs `flag`; `repeats: true` where the flag may be given twice), `env` (needs `env`), `stdin`, `file` (default).
- * Throws `invalid` and names the key.
+ * A row from the user's configuration, checked by hand: `{channel: "flag", flag: "--system-file", value: "file",
+ * prompt: ["-m"], values: ["--model"], subcommands: ["chat"], stdin: true}`. Channels: `flag` (needs `flag`; `repeats: true`
+ * where it may be given twice), `env` (needs `env`), `stdin`, `file` (default). Throws `invalid` and names the key.
  */
 export function toolFromConfig(name: string, value: unknown): Tool {
   const bad = (key: string, want: string) =>
@@ -216,7 +218,8 @@ export function toolFromConfig(name: string, value: unknown): Tool {
   }
   const list = (key: string) => {
     const found = typeof row[key] === "string" ? [row[key]] : (row[key] ?? [])
-    if (!Array.isArray(found) || !found.every(item => typeof item === "string" && item !== "")) throw bad(key, "a list of texts")
+    const isList = Array.isArray(found) && found.every(item => typeof item === "string" && item !== "")
+    if (!isList) throw bad(key, "a list of texts")
     return found as string[]
   }
   const truth = (key: string) => {
@@ -234,7 +237,8 @@ export function toolFromConfig(name: string, value: unknown): Tool {
     if (!flag?.startsWith("-")) throw bad("flag", 'a flag such as "--system-file"')
     channel = { kind, flag, value: how, repeats, merges: repeats ? [] : [{ flag, value: how }] }
   } else if (kind === "env") {
-    if (!variable || !/^[A-Za-z_][A-Za-z0-9_]*$/.test(variable)) throw bad("env", 'the name of a variable such as "TOOL_CONTEXT"')
+    const isName = /^[A-Za-z_][A-Za-z0-9_]*$/.test(variable ?? "")
+    if (!variable || !isName) throw bad("env", 'the name of a variable such as "TOOL_CONTEXT"')
     channel = { kind: "variable", name: variable, value: how }
   } else if (kind === "stdin" || kind === "file") {
     channel = { kind }
@@ -244,15 +248,14 @@ export function toolFromConfig(name: string, value: unknown): Tool {
   const prompt = list("prompt")
   const subcommands = list("subcommands")
   const takesPrompt: Command = prompt.length > 0 ? {} : { promptFrom: 0 }
+  const commands = Object.fromEntries(subcommands.map(word => [word, takesPrompt]))
   return {
     name,
     names: [name.toLowerCase(), ...list("names").map(other => other.toLowerCase())],
     packages: list("packages").map(other => other.toLowerCase()),
     channel,
     minimum: text("minimum") ?? null,
-    root: subcommands.length > 0
-      ? { needsCommand: true, others: "any", commands: Object.fromEntries(subcommands.map(word => [word, takesPrompt])) }
-      : takesPrompt,
+    root: subcommands.length > 0 ? { needsCommand: true, others: "any", commands } : takesPrompt,
     flags: {
       one: [...list("values"), ...prompt, ...(flag ? [flag] : [])],
       prompt,
@@ -267,9 +270,10 @@ export function toolFromConfig(name: string, value: unknown): Tool {
 }
 
 const CONFIG_KEYS = [
-  "channel", "flag", "value", "env", "repeats", "prompt", "values", "subcommands", "stdin", "resume", "names", "packages", "minimum",
-  // Read by others, allowed here: what the wrapper captures.
-  "capture",
+  "channel", "flag", "value", "env", "repeats", "prompt", "values", "subcommands", "stdin", "resume", "names", "packages",
+  "minimum",
+  // Of the same row, but the wrapper's: whether output is captured, whether a context is wanted.
+  "capture", "context",
 ]
 
 /** File name without directory and Windows extension, in lower case. */
@@ -291,8 +295,9 @@ function readFlags(tool: Tool, args: string[], at: number): Flag[] {
     const rest = arg.slice(letter + 1)
     const flag = withValue(tool, args, at, name)
     if (rest === "") return [...cluster, flag]
-    if (takesValue(tool, name)) return [...cluster, { name, value: rest.startsWith("=") ? rest.slice(1) : rest, at, length: 1 }]
-    if (rest.startsWith("=")) return [...cluster, { name, value: rest.slice(1), at, length: 1 }]
+    if (takesValue(tool, name) || rest.startsWith("=")) {
+      return [...cluster, { name, value: rest.startsWith("=") ? rest.slice(1) : rest, at, length: 1 }]
+    }
     cluster.push({ name, value: null, at, length: 1 })
   }
   return cluster
@@ -338,7 +343,8 @@ function settle(tool: Tool, command: Command, args: string[], reading: Reading):
   reading.promptFile = promptFileFlag?.value && promptFileFlag.value !== "-" ? promptFileFlag.value : null
   reading.resume = !!command.resumes || has(tool.flags.resume)
   reading.bypass ||= !!command.needsCommand || has(tool.flags.leave)
-  reading.interactive = !(command.oneShot || has(tool.flags.oneShot) || (tool.promptIsOneShot && reading.promptAt !== null))
+  const answersPrompt = tool.promptIsOneShot && reading.promptAt !== null
+  reading.interactive = !(command.oneShot || has(tool.flags.oneShot) || answersPrompt)
 }
 
 /** A program we know nothing about: its prompt is its longest argument of three words or more. */
@@ -375,8 +381,10 @@ const plain = (name: string, one: string, skip: number, leave = ""): Launcher =>
 const fetching = (call: string, one: string, from: string, leave: string): Launcher =>
   ({ call: words(call), one: words(`${one} ${from}`), skip: 0, from: words(from), leave: words(leave) })
 
-const UV_OPTIONS = `--with --with-editable --with-requirements -p --python --index --default-index -i --index-url --extra-index-url
-  -f --find-links --directory --project --cache-dir --env-file -c --constraints --refresh-package -P --upgrade-package`
+const UV_OPTIONS = `--with --with-editable --with-requirements -p --python --index --default-index -i --index-url
+  --extra-index-url -f --find-links --directory --project --cache-dir --env-file -c --constraints --refresh-package
+  -P --upgrade-package`
+const NPM_OPTIONS = "--registry --prefix -w --workspace --cache --userconfig"
 
 const LAUNCHERS: Launcher[] = [
   plain("env", "-u --unset -C --chdir -S --split-string", 0),
@@ -386,9 +394,9 @@ const LAUNCHERS: Launcher[] = [
   plain("stdbuf", "-i --input -o --output -e --error", 0, "--help --version"),
   plain("command", "", 0, "-v -V"),
   plain("setsid", "", 0, "-h --help -V --version"),
-  fetching("npx", "--registry --prefix -w --workspace --cache --userconfig", "-p --package", "-c --call -h --help -v --version"),
-  fetching("npm exec", "--registry --prefix -w --workspace --cache --userconfig", "-p --package", "-c --call -h --help"),
-  fetching("npm x", "--registry --prefix -w --workspace --cache --userconfig", "-p --package", "-c --call -h --help"),
+  fetching("npx", NPM_OPTIONS, "-p --package", "-c --call -h --help -v --version"),
+  fetching("npm exec", NPM_OPTIONS, "-p --package", "-c --call -h --help"),
+  fetching("npm x", NPM_OPTIONS, "-p --package", "-c --call -h --help"),
   fetching("pnpm dlx", "--registry -C --dir", "--package", "-c --shell-mode -h --help"),
   fetching("pnpm exec", "-C --dir", "--package", "-c --shell-mode -h --help"),
   fetching("pnpx", "--registry", "--package", "-c --shell-mode -h --help"),
@@ -406,7 +414,9 @@ function words(text: string): string[] {
 
 function findLauncher(argv: string[], at: number): Launcher | null {
   const name = baseName(argv[at] ?? "")
-  return LAUNCHERS.find(({ call }) => call[0] === name && call.slice(1).every((word, index) => argv[at + 1 + index] === word)) ?? null
+  const isCalled = ({ call }: Launcher) =>
+    call[0] === name && call.slice(1).every((word, index) => argv[at + 1 + index] === word)
+  return LAUNCHERS.find(isCalled) ?? null
 }
 
 /** Index of the program behind a launcher, or null when it shows none. Writes what it learns into `found`. */
@@ -465,5 +475,8 @@ function splitPackage(spec: string): { name: string; version: string | null } {
   const end = equals > 0 ? equals : cut > 0 ? cut : spec.length
   const version = spec.slice(end).replace(/^(==|@)/, "")
   const name = spec.slice(0, end)
-  return { name: name.startsWith("@") ? name.toLowerCase() : baseName(name), version: /^\d/.test(version) ? version : null }
+  return {
+    name: name.startsWith("@") ? name.toLowerCase() : baseName(name),
+    version: /^\d/.test(version) ? version : null,
+  }
 }

@@ -74,7 +74,7 @@ describe("claude", () => {
     const injection = inject(["claude", "--append-system-prompt", "two", "--append-system-prompt-file", userFile("one.md", "one")])
     expect(onlyFile(injection)).toBe(`one\n\ntwo\n\n${TEXT}`)
   })
-  test.each([join(home, "absent.md"), "/dev/fd/63", ""])("a user's file that cannot be read (%p) stays the user's business", file => {
+  test.each([join(home, "absent.md"), `/dev/..${userFile("device.md", "a pipe can be read once")}`, "/proc/self/status", ""])("a user's file that cannot be read (%p) stays the user's business", file => {
     const argv = ["claude", "--append-system-prompt-file", file, "-p", "hi"]
     expect(inject(argv)).toMatchObject({ channel: "file", argv: unchanged(argv), files: [], environment: { NS_CONTEXT_FILE: FILE }, notice: expect.stringContaining("--append-system-prompt-file") })
   })
@@ -149,6 +149,13 @@ describe("codex", () => {
     expect(instructions(["codex", "hi"], { env: { HOME: directory } })).toBe(`Be brief.\n\n${TEXT}`)
     expect(instructions(["codex", "hi"], { env: { HOME: directory }, cwd: directory })).toBe(`Be brief.\n\n${TEXT}`)
   })
+  test("at home, the user's configuration is not taken for a project's", () => {
+    const directory = mkdtempSync(join(home, "h-"))
+    mkdirSync(join(directory, ".codex"))
+    writeFileSync(join(directory, ".codex/config.toml"), `developer_instructions = "base"\n[projects."${directory}"]\ntrust_level = "trusted"\n`)
+    writeFileSync(join(directory, ".codex/work.config.toml"), 'developer_instructions = "work"')
+    expect(instructions(["codex", "-p", "work", "hi"], { env: { HOME: directory }, cwd: directory })).toBe(`work\n\n${TEXT}`)
+  })
   test("a profile hides the base, in a file of its own or in the old table", () => {
     const env = codexHome('developer_instructions = "base"\n[profiles.old]\ndeveloper_instructions = "old"\n', { "work.config.toml": 'developer_instructions = "work"' })
     expect(instructions(["codex", "-p", "work", "hi"], { env })).toBe(`work\n\n${TEXT}`)
@@ -201,9 +208,8 @@ describe("gemini", () => {
     expect(prefixOf([...argv], stdin)).toBe(PREFIX)
     expect(inject([...argv], { stdin })).toMatchObject({ channel: "stdin", argv: unchanged([...argv]), usesArgv: false, notice: null })
   })
-  test.each([["gemini"], ["gemini", "explain this"], ["gemini", "-i", "explain this"]])("%s %s %s at a terminal: no channel, and the user is told", (...argv) => {
-    const given = argv.filter(arg => arg !== undefined)
-    expect(inject(given)).toMatchObject({ channel: "file", stdinPrefix: null, notice: expect.stringContaining("no channel") })
+  test.each([[["gemini"]], [["gemini", "explain this"]], [["gemini", "-i", "explain this"]]])("%p at a terminal: no channel, and the user is told", argv => {
+    expect(inject(argv)).toMatchObject({ channel: "file", stdinPrefix: null, notice: expect.stringContaining("no channel") })
   })
 })
 
@@ -259,6 +265,7 @@ describe("copilot", () => {
     const plugin = (await Bun.file(join(directory, "plugin.json")).json()) as { hooks: string }
     const hooks = (await Bun.file(join(directory, plugin.hooks)).json()) as { version: number; hooks: { sessionStart: { bash: string }[] } }
     expect(hooks.version).toBe(1)
+    expect(JSON.stringify(hooks)).toContain("it''s here")
     const ran = Bun.spawnSync(["bash", "-c", hooks.hooks.sessionStart[0]!.bash], { cwd: home })
     expect(JSON.parse(ran.stdout.toString())).toEqual({ additionalContext: TEXT })
     expect(existsSync(join(home, "pwned"))).toBe(false)
@@ -309,6 +316,11 @@ describe("tools that are only read about, as their documentation says they behav
     writeFileSync(join(cwd, ".aider.conf.yml"), yaml)
     writeFileSync(join(cwd, "conv.md"), "tabs")
     expect(start(["aider", "-m", "fix it"], { cwd }).said.read).toEqual(["tabs", TEXT])
+  })
+  test("the user's own --read hides aider's configuration with us as without us", () => {
+    const cwd = mkdtempSync(join(home, "a-"))
+    writeFileSync(join(cwd, ".aider.conf.yml"), "read: conv.md\n")
+    expect(run(["aider", "--read", "x.md"], { cwd })).toEqual(["aider", "--read", FILE, "--read", "x.md"])
   })
   test("aider keeps AIDER_READ, the configuration of the repository and of the home", () => {
     expect(start(["aider", "-m", "hi"], { env: { HOME: home, AIDER_READ: userFile("env.md", "from env") } }).said.read).toEqual(["from env", TEXT])
