@@ -17,6 +17,19 @@ export function saveContext(paths: Paths, text: string, { dryRun }: { dryRun: bo
   return path
 }
 
+/** Writes the further files of an injection, which are named by what they say as well. False when one cannot be written. */
+export function saveFiles(files: { path: string; text: string }[], { dryRun }: { dryRun: boolean }): boolean {
+  return dryRun || files.every(({ path, text }) => {
+    const directory = path.slice(0, path.lastIndexOf("/"))
+    touch(directory)
+    if (fileExists(path)) {
+      touch(path)
+      return true
+    }
+    return makeDirectory(directory, 0o700) && writeFileAtomic(path, Buffer.from(text), 0o600)
+  })
+}
+
 /** Removes contexts unused for 30 days; at most once a day, after a command of ours, never on the way to the user's. */
 export async function sweepContexts(paths: Paths, now: number): Promise<void> {
   const marker = `${paths.contexts}/.swept`

@@ -15,6 +15,7 @@ export function printDryRun({ request, injection, context, file, run, bypass }: 
     ...(injection?.stdinPrefix ? [`stdin        begins with the context (${injection.stdinPrefix.length} bytes)`] : []),
     ...(injection?.notice ? [`notice       ${injection.notice}`] : []),
     ...(run.reason === null ? [] : [`no context   ${run.reason}`]),
+    ...(injection?.files ?? []).map(({ path }) => `file         ${path}`),
     ...(file === null ? [] : [`context      ${file} (${run.stable_tokens} + ${run.recalled_tokens} tokens)`]),
   ]
   const text = context?.text ?? ""

@@ -7,7 +7,7 @@ import { recordRun, type Run } from "../store/runs.ts"
 import { isTerminal, setEnv, unsetEnv, writeErr } from "../system/libc.ts"
 import type { WrapOptions } from "./arguments.ts"
 import { applyChannel, type Injection } from "./channel.ts"
-import { saveContext } from "./context-file.ts"
+import { saveContext, saveFiles } from "./context-file.ts"
 import { execCommand, execFailure } from "./exec.ts"
 import { type PreparedContext, prepareContext } from "./prepare.ts"
 import { isShim, resolveOnPath, toolVersion } from "./program.ts"
@@ -156,6 +156,7 @@ function gather(plan: Plan, { paths, settings, identified, reading, tools, stage
     exportText: options.exportText,
     ...(options.channel === null ? {} : { force: options.channel }),
   })
+  if (!saveFiles(plan.injection.files, { dryRun: options.dryRun })) throw new Error(`no file could be written to ${paths.contexts}`)
   stages.mark("channel")
   describe(run, plan)
 }
