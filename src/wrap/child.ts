@@ -142,7 +142,7 @@ const actionsDestroy = libc("posix_spawn_file_actions_destroy", ["ptr"])
 const spawnDup2 = libc("posix_spawn_file_actions_adddup2", ["ptr", "i32", "i32"])
 const attributesInit = libc("posix_spawnattr_init", ["ptr"])
 const setSpawnFlags = libc("posix_spawnattr_setflags", ["ptr", "i32"])
-const setSpawnGroup = libc("posix_spawnattr_setpgroup", ["ptr", "i32"])
+const setSpawnDefaults = libc("posix_spawnattr_setsigdefault", ["ptr", "ptr"])
 const waitid = libc("waitid", ["i32", "i32", "ptr", "i32"])
 const waitpid = libc("waitpid", ["i32", "ptr", "i32"])
 const kill = libc("kill", ["i32", "i32"])
@@ -156,6 +156,10 @@ const tcgetpgrp = libc("tcgetpgrp", ["i32"])
 const openTerminal = libc("open", ["ptr", "i32", "u32"])
 const setrlimit = libc("setrlimit", ["i32", "ptr"])
 const prctl = libc("prctl", ["i32", "u64", "u64", "u64", "u64"])
+
+/** A sigset_t of 32 and 33, which glibc's posix_spawn leaves ignored in the child unless it is told otherwise. */
+const SIGNALS_OF_GLIBC = new Uint8Array(128)
+new DataView(SIGNALS_OF_GLIBC.buffer).setBigUint64(0, 0b11n << 31n, true)
 
 interface Spawn {
   file: string
@@ -173,11 +177,10 @@ function spawn({ file, args, redirect, ownGroup }: Spawn): { pid: number } | { e
   actionsInit(actions)
   redirect?.(actions)
   attributesInit(attributes)
-  if (ownGroup) {
-    const POSIX_SPAWN_SETPGROUP = 2
-    setSpawnFlags(attributes, POSIX_SPAWN_SETPGROUP)
-    setSpawnGroup(attributes, 0)
-  }
+  const POSIX_SPAWN_SETPGROUP = 2
+  const POSIX_SPAWN_SETSIGDEF = 4
+  setSpawnFlags(attributes, POSIX_SPAWN_SETSIGDEF | (ownGroup ? POSIX_SPAWN_SETPGROUP : 0))
+  setSpawnDefaults(attributes, SIGNALS_OF_GLIBC)
   const failed = posixSpawnp(new Uint8Array(pid.buffer), cString(file), actions, attributes, new Uint8Array(addresses.buffer), environment())
   actionsDestroy(actions)
   // `args` is named here so that the bytes behind the addresses live until now.
