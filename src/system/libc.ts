@@ -251,10 +251,10 @@ export function readAll(fd: number, maxBytes: number): Uint8Array | null {
   let bytes = new Uint8Array(Math.min(maxBytes + 1, READ_BYTES_FIRST))
   let length = 0
   for (;;) {
-    const room = bytes.subarray(length)
+    const room = new Uint8Array(bytes.buffer, length)
     const count = again(() => readInto(fd, room, room.length))
     if (count < 0) return null
-    if (count === 0) return bytes.subarray(0, length)
+    if (count === 0) return new Uint8Array(bytes.buffer, 0, length)
     length += count
     if (length > maxBytes) return null
     if (length === bytes.length) {
