@@ -1,9 +1,10 @@
 import { afterAll, describe, expect, test } from "bun:test"
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { existsSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import fc from "fast-check"
 import { applyChannel, argumentsOf, contentName, tomlString, type ChannelInput, type Injection, type Part } from "../../src/wrap/channel.ts"
+import { saveFiles } from "../../src/wrap/context-file.ts"
 import { identify, readCommand, toolFromConfig, type Tool } from "../../src/wrap/tools.ts"
 
 const home = mkdtempSync(join(tmpdir(), "nswrap-channel-"))
@@ -280,13 +281,24 @@ describe("copilot", () => {
   })
 })
 
-/** Writes what an injection wants written, as the wrapper does. */
+/** Writes what an injection wants written. */
 function write(injection: Injection): void {
-  for (const { path, text } of injection.files) {
-    mkdirSync(dirname(path), { recursive: true })
-    writeFileSync(path, text)
-  }
+  expect(saveFiles(injection.files, { dryRun: false })).toBe(true)
 }
+
+test("the files of an injection are the user's alone, written once, and none in a dry run", () => {
+  const place = join(home, "fresh")
+  const { files } = inject(["copilot"], { contexts: place })
+  expect(saveFiles(files, { dryRun: true })).toBe(true)
+  expect(existsSync(place)).toBe(false)
+  expect(saveFiles(files, { dryRun: false })).toBe(true)
+  const before = files.map(({ path }) => statSync(path))
+  expect(before.map(({ mode }) => mode & 0o777)).toEqual(files.map(() => 0o600))
+  expect(statSync(dirname(files[0]!.path)).mode & 0o777).toBe(0o700)
+  expect(saveFiles(files, { dryRun: false })).toBe(true)
+  expect(files.map(({ path }) => statSync(path).ino)).toEqual(before.map(({ ino }) => ino))
+  expect(saveFiles([{ path: `${files[0]!.path}/under/a/file`, text: "x" }], { dryRun: false })).toBe(false)
+})
 
 /** Starts a stand-in with the injection, piping in `piped` after the prefix; returns what it says it received. */
 function start(argv: string[], options: Options & { piped?: string } = {}): { said: Record<string, unknown>; injection: Injection } {
