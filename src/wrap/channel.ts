@@ -341,6 +341,7 @@ function readUserFile(path: string | null, { cwd, env }: Given): string | null {
 
 /** The environment as `env NAME=value` in the command line makes it. */
 function effectiveEnvironment({ env, identified }: ChannelInput): Record<string, string | undefined> {
+  if (!identified.cleared && Object.keys(identified.variables).length === 0) return env
   const changed = Object.entries(identified.variables).map(([name, value]) => [name, value ?? undefined])
   return { ...(identified.cleared ? {} : env), ...Object.fromEntries(changed) }
 }
