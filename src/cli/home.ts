@@ -5,7 +5,8 @@ import { NswrapError } from "../errors.ts"
 import { type Memory, type Scope, shortId } from "../memory/memory.ts"
 import { findProject, listProjects, locateProject, recordJoin, type Located, type Project } from "../store/projects.ts"
 import { openForReading, openForWriting } from "../store/database.ts"
-import { sessionKey } from "../store/rows.ts"
+import { visibleScopes } from "../recall/scope.ts"
+import { findTool, type Tool, toolFromConfig } from "../wrap/tools.ts"
 import { tell } from "./output.ts"
 
 /** What every command begins with. Taken from the process once, at the edge. */
@@ -60,8 +61,8 @@ export function placeOf(db: Database, home: Home, given: { project?: string | un
   const located = locateProject(db, home.cwd)
   const project = given.project === undefined ? located.project : findProject(db, given.project)
   if (given.project === undefined && located.announce !== null) tell(`nswrap: ${located.announce}`)
-  const keys = ["g", ...(project === null ? [] : [`p${project.seq}`]), ...(home.settings.session === null ? [] : [sessionKey(home.settings.session)])]
-  return { project, located, scopes: given.allProjects ? undefined : keys }
+  const scopes = given.allProjects ? undefined : visibleScopes({ project, session: home.settings.session })
+  return { project, located, scopes }
 }
 
 /** The same where the memories are open for writing: what was announced is not announced again. */
@@ -86,6 +87,31 @@ export function scopeWord(memory: { scope: Scope; project: string | null; sessio
 /** A memory as `--json` prints it: as it is stored, and the project's name. */
 export function asJson(memory: Memory, names: Map<string, string>): Record<string, unknown> {
   return { ...memory, short_id: shortId(memory.id), project_name: memory.project === null ? null : (names.get(memory.project) ?? null) }
+}
+
+/** Rows of the tool table that the configuration adds; a wrong one is left out and told in `settings.problems`. */
+export function userTools(settings: Settings): Tool[] {
+  return Object.entries(settings.tools).flatMap(([name, row]) => {
+    if (typeof row !== "object" || row === null || !("channel" in row)) return []
+    try {
+      return [toolFromConfig(name, row)]
+    } catch (error) {
+      settings.problems.push(error instanceof Error ? error.message : String(error))
+      return []
+    }
+  })
+}
+
+/** The one name a tool's memories are kept under: `claude` for claude-code. Unknown tools keep the name given. */
+export function toolName(home: Home, given: string): string {
+  return findTool(given, userTools(home.settings))?.name ?? given
+}
+
+/** Every name of a tool, as recall wants them; null when none is given: memories for any tool. */
+export function toolNames(home: Home, given: string | undefined): string[] | null {
+  if (given === undefined) return null
+  const tool = findTool(given, userTools(home.settings))
+  return tool === null ? [given] : [...new Set([given, tool.name, ...tool.names])]
 }
 
 const UNITS: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000, y: 31_557_600_000 }
