@@ -242,7 +242,7 @@ async function fail(request: WrapRequest, { errno }: { errno: number }): Promise
 function prefill(prefix: Uint8Array, stdin: Peeked | null): boolean {
   if (stdin === null || stdin.kind === "tty" || stdin.kind === "none") return replaceStdin(prefix)
   if (!stdin.complete || prefix.length + stdin.bytes.length > PREFILLED_BYTES_MAX) return false
-  return replaceStdin(Buffer.concat([prefix, stdin.bytes]))
+  return replaceStdin(Buffer.concat([prefix, stdin.bytes]), stdin)
 }
 
 async function suggestion({ argv, suggest }: WrapRequest): Promise<string> {
@@ -256,7 +256,7 @@ function wantsCapture(settings: Settings, tool: string | null): boolean {
 }
 
 /** The nearest line of the configuration decides: the project's name, its directory or one above it, the tool, then `*`. */
-function isOptedOut(settings: Settings, located: Located, tool: string | null): boolean {
+export function isOptedOut(settings: Settings, located: Located, tool: string | null): boolean {
   const row = tool === null ? undefined : (settings.tools[tool] as { context?: unknown } | undefined)
   if (row?.context === false || row?.context === "off") return true
   const { projects } = settings
