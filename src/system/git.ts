@@ -170,7 +170,7 @@ export function normalizeRemote(url: string): string | null {
     .replace(/\.$/, "")
     .toLowerCase()
   const host = HOST_ALIASES[named] ?? named
-  const path = withoutSuffix(decodePercent(parts.groups["path"] ?? ""))
+  const path = withoutSuffix(decodePercent(parts.groups["path"] ?? "")).replaceAll(" ", "%20")
   if (host === "" || path === "" || /[\s\p{C}]/u.test(path)) return null
   return `${host}/${CASELESS_HOSTS.has(host) ? path.toLowerCase() : path}`
 }
