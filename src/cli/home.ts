@@ -60,7 +60,7 @@ export interface Place {
 export function placeOf(db: Database, home: Home, given: { project?: string | undefined; allProjects?: boolean | undefined }): Place {
   const located = locateProject(db, home.cwd)
   const project = given.project === undefined ? located.project : findProject(db, given.project)
-  if (given.project === undefined && located.announce !== null) tell(`nswrap: ${located.announce}`)
+  if (given.project === undefined && located.announce !== null) tell(located.announce)
   const scopes = given.allProjects ? undefined : visibleScopes({ project, session: home.settings.session })
   return { project, located, scopes }
 }
