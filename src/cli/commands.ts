@@ -29,4 +29,5 @@ export const COMMANDS: Record<string, Entry> = {
   doctor: entry("This machine", "check the installation and each tool", () => import("./doctor.ts")),
   config: entry("This machine", "settings with their values and where they come from", () => import("./config.ts")),
   "shell-init": entry("This machine", "wrap plain `claude` and complete commands in bash, zsh, fish", () => import("./shell-init.ts")),
+  uninstall: entry("This machine", "remove nswrap and keep the memories", () => import("./uninstall.ts")),
 }

@@ -6,7 +6,7 @@ import { editMemory, findMemory } from "../store/memories.ts"
 import { findProject } from "../store/projects.ts"
 import { several } from "./arguments.ts"
 import { editText } from "./editor.ts"
-import { asJson, type Home, projectNames, readDuration, readHome, reading, writing } from "./home.ts"
+import { asJson, type Home, projectNames, readDuration, readHome, reading, toolName, writing } from "./home.ts"
 import { print, printJson, tell } from "./output.ts"
 import { readConfidence, readScope, tellRedactions } from "./remember.ts"
 
@@ -78,7 +78,7 @@ export async function describe(args: Given, home: Home): Promise<Partial<NewMemo
   const patch: Partial<NewMemory> = {}
   if (args.text !== undefined) patch.text = args.text
   if (args.kind !== undefined) patch.kind = args.kind.toLowerCase()
-  if (args.tool !== undefined) patch.tool = args.tool || null
+  if (args.tool !== undefined) patch.tool = args.tool ? toolName(home, args.tool) : null
   if (args.tag !== undefined) patch.tags = several(args.tag)
   if (args.subject !== undefined) patch.subject = args.subject.trim().toLowerCase() || null
   if (args.alias !== undefined) patch.aliases = several(args.alias)

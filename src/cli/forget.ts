@@ -63,7 +63,7 @@ function byId(db: Database, words: string[]): Memory[] | null {
 
 function choose(db: Database, home: Home, { query, project, yes }: { query: string; project: string | undefined; yes: boolean }): Memory[] | null {
   const place = placeForWriting(db, home, { project })
-  const matches = recall(db, { text: query, project: place.project?.id ?? null, session: home.settings.session, limit: MATCHES_MAX, gate: 0, now: home.now }).map(({ memory }) => memory)
+  const matches = recall(db, { text: query, scopes: place.scopes ?? null, toolNames: null, limit: MATCHES_MAX, gate: 0, now: home.now }).map(({ memory }) => memory)
   if (matches.length === 0) throw new NswrapError("not-found", `nothing here matches ${JSON.stringify(query)}; nswrap list --all-projects shows everything`)
   const names = projectNames(db)
   if (yes) return matches

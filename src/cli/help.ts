@@ -26,8 +26,8 @@ nswrap help lists all commands, nswrap help COMMAND explains one, nswrap doctor 
 
 /** Every command with one line, grouped. */
 export function fullHelp(): string {
-  const width = Math.max(...Object.keys(COMMANDS).map((name) => name.length)) + 2
-  const groups = GROUPS.map((group) => {
+  const width = Math.max(...["help [COMMAND]", ...Object.keys(COMMANDS)].map((name) => name.length)) + 2
+  const groups = GROUPS.filter((group) => Object.values(COMMANDS).some((entry) => entry.group === group)).map((group) => {
     const lines = Object.entries(COMMANDS)
       .filter(([, entry]) => entry.group === group)
       .map(([name, entry]) => `  ${name.padEnd(width)}${entry.summary}`)

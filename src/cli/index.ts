@@ -6,7 +6,7 @@ import { AVAILABLE, RESERVED } from "./names.ts"
 import { print, tell } from "./output.ts"
 import { commit, version } from "../version.ts"
 
-export { shortHelp }
+const OPTIONS = ["--tool", "--mode", "--no-context", "--incognito", "--only", "--dry-run", "--channel", "--env", "--capture", "--help", "--version"]
 
 /** Runs one of nswrap's own commands: `argv` begins with its name. Answers the exit status; never throws. */
 export async function runCli(argv: string[]): Promise<number> {
@@ -33,6 +33,8 @@ async function dispatch(argv: string[]): Promise<number> {
   const entry = COMMANDS[name]
   if (entry === undefined) throw unknownCommand(name)
   const command = await entry.load()
+  // `config --default` reads better than `config default`, and both work.
+  if (name === "config" && rest[0] === "--default") rest[0] = "default"
   const { name: fullName, command: chosen, rawArgs, wantsHelp } = await understand(name, command, rest)
   if (wantsHelp) {
     print(await commandHelp(fullName, chosen))
@@ -61,6 +63,7 @@ async function help(words: string[]): Promise<number> {
 }
 
 function unknownCommand(name: string): NswrapError {
+  if (name.startsWith("-")) return new NswrapError("usage", `nswrap has no option ${name.replace(/=.*$/s, "")}${didYouMean(name, OPTIONS)}; nswrap --help shows them`)
   if (RESERVED.has(name)) return new NswrapError("usage", `${name} is reserved for a later version of nswrap; nswrap -- ${name} runs a program of that name`)
   return new NswrapError("usage", `there is no command ${name}${didYouMean(name, AVAILABLE)}; nswrap help lists them`)
 }

@@ -1,7 +1,7 @@
 import { defineCommand } from "citty"
 import { type Memory, shortId } from "../memory/memory.ts"
-import { listMemories, type MemoryFilter } from "../store/memories.ts"
-import { asJson, placeOf, projectNames, readCount, readHome, reading, readMoment, scopeWord } from "./home.ts"
+import { findMemory, listMemories, type MemoryFilter } from "../store/memories.ts"
+import { asJson, placeOf, projectNames, readCount, readHome, reading, readMoment, scopeWord, toolName } from "./home.ts"
 import { date, print, printJson, table, tell } from "./output.ts"
 import { readScope } from "./remember.ts"
 
@@ -36,7 +36,7 @@ export default defineCommand({
   async run({ args }) {
     const home = readHome()
     const limit = readCount(args.limit, "--limit", LIMIT)
-    return reading(home, async (db) => {
+    return reading(home, (db) => {
       const place = placeOf(db, home, { project: args.project, allProjects: args["all-projects"] })
       const filter: MemoryFilter = { limit: limit + 1, now: home.now, dead: args.dead ? "only" : "hide" }
       if (args.project !== undefined && place.project !== null) filter.project = place.project.id
@@ -44,15 +44,12 @@ export default defineCommand({
       if (args.scope !== undefined) filter.scope = readScope(args.scope)
       if (args.kind !== undefined) filter.kind = args.kind.toLowerCase()
       if (args.tag !== undefined) filter.tag = args.tag
-      if (args.tool !== undefined) filter.tool = args.tool
+      if (args.tool !== undefined) filter.tool = toolName(home, args.tool)
       if (args.actor !== undefined) filter.actor = args.actor
       if (args.pinned) filter.pinned = true
       if (args.since !== undefined) filter.since = readMoment(args.since, "--since", home.now)
       if (args.until !== undefined) filter.until = readMoment(args.until, "--until", home.now)
-      if (args.before !== undefined) {
-        const { findMemory } = await import("../store/memories.ts")
-        filter.before = findMemory(db, args.before).id
-      }
+      if (args.before !== undefined) filter.before = findMemory(db, args.before).id
       const found = listMemories(db, filter)
       const memories = found.slice(0, limit)
       const names = projectNames(db)

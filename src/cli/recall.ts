@@ -1,8 +1,7 @@
 import { defineCommand } from "citty"
 import { shortId } from "../memory/memory.ts"
 import { recall } from "../recall/recall.ts"
-import { listProjects } from "../store/projects.ts"
-import { asJson, placeOf, projectNames, readCount, readHome, reading, scopeWord } from "./home.ts"
+import { asJson, placeOf, projectNames, readCount, readHome, reading, scopeWord, toolNames } from "./home.ts"
 import { date, dim, print, printJson, table, tell, visible } from "./output.ts"
 import { readText } from "./remember.ts"
 
@@ -32,9 +31,8 @@ export default defineCommand({
     const text = readText(args._, undefined)
     return reading(home, (db) => {
       const place = placeOf(db, home, { project: args.project })
-      const ask = (project: string | null) => recall(db, { text, project, session: home.settings.session, tool: args.tool ?? null, limit, gate: 0, now: home.now })
-      const projects = args["all-projects"] ? [null, ...listProjects(db).map(({ id }) => id)] : [place.project?.id ?? null]
-      const found = [...new Map(projects.flatMap(ask).map((each) => [each.memory.id, each])).values()].sort((a, b) => b.score - a.score).slice(0, limit)
+      const scopes = args["all-projects"] ? null : (place.scopes ?? null)
+      const found = recall(db, { text, scopes, toolNames: toolNames(home, args.tool), limit, gate: 0, now: home.now })
       const names = projectNames(db)
       if (args.json) {
         printJson(found.map(({ memory, score, why }) => ({ ...asJson(memory, names), score, why })))
@@ -53,7 +51,7 @@ export default defineCommand({
       for (const { memory, score, why } of found) {
         print(`${shortId(memory.id)}  ${score.toFixed(3)}  ${date(memory.created_at)}  ${memory.kind}  ${scopeWord(memory, names)}`)
         print(visible(memory.text).replace(/^/gm, "    "))
-        print(dim(`    ${[...why, injected(score)].join("; ")}`))
+        print(dim(`    ${[...why.map(({ term, score }) => `${term} ${score.toFixed(2)}`), injected(score)].join("; ")}`))
       }
       return 0
     })

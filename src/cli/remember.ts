@@ -9,7 +9,7 @@ import { propose } from "../store/proposals.ts"
 import { ensureProject, findProject } from "../store/projects.ts"
 import type { Database } from "bun:sqlite"
 import { several } from "./arguments.ts"
-import { asJson, type Home, placeForWriting, projectNames, readDuration, readHome, scopeWord, writing } from "./home.ts"
+import { asJson, type Home, placeForWriting, projectNames, readDuration, readHome, scopeWord, toolName, writing } from "./home.ts"
 import { confirm, cut, isInteractive, oneLine, print, printJson, tell, terminalWidth } from "./output.ts"
 
 export default defineCommand({
@@ -43,7 +43,7 @@ elsewhere it is global. A newer memory of the same --subject takes the older one
   async run({ args }) {
     const home = readHome()
     const text = readText(args._, args.file)
-    const given = describe(args, text)
+    const given = describe(args, text, home)
     return writing(home, async (db) => {
       const memory = locate(db, home, { given, scope: args.scope, project: args.project, session: args.session })
       // A tool that the wrapper started speaks for itself: what it says waits for the user's word.
@@ -133,10 +133,10 @@ interface Given {
   actor?: string
 }
 
-function describe(args: Given, text: string): NewMemory {
+function describe(args: Given, text: string, home: Home): NewMemory {
   const memory: NewMemory = { text, source: "cli" }
   if (args.kind !== undefined) memory.kind = args.kind.toLowerCase()
-  if (args.tool !== undefined) memory.tool = args.tool
+  if (args.tool !== undefined) memory.tool = toolName(home, args.tool)
   if (args.tag !== undefined) memory.tags = several(args.tag)
   if (args.subject !== undefined) memory.subject = args.subject
   if (args.alias !== undefined) memory.aliases = several(args.alias)

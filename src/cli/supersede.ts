@@ -22,12 +22,13 @@ export default defineCommand({
   async run({ args }) {
     const home = readHome()
     await writing(home, (db) => {
-      const [, ...words] = args._
+      const [older = "", ...words] = args._
+      const [first = ""] = words
       // One word of hex digits is an id: a typing error in it must not become a memory.
-      const id = words.length === 1 && /^[0-9a-f-]{4,36}$/i.test(words[0]!) ? findMemory(db, words[0]!).id : null
+      const id = words.length === 1 && /^[0-9a-f-]{4,36}$/i.test(first) ? findMemory(db, first).id : null
       const newer = id === null ? { text: words.join(" "), source: "cli" } : { id }
       if ("text" in newer) tellRedactions(redact(newer.text).redactions)
-      const result = supersedeMemory(db, findMemory(db, args.old).id, newer, { now: home.now })
+      const result = supersedeMemory(db, findMemory(db, older).id, newer, { now: home.now })
       const names = projectNames(db)
       if (args.json) printJson({ older: asJson(result.older, names), newer: asJson(result.newer, names) })
       else print(`${shortId(result.newer.id)} supersedes ${shortId(result.older.id)}: ${cut(oneLine(result.newer.text), 60)}`)
