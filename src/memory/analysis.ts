@@ -22,6 +22,8 @@ export function isTaskWord(term: string): boolean {
 const WORD = /[\p{L}\p{N}]+(?:[_'’][\p{L}\p{N}]+)*/gu
 const MARKS = /\p{M}+/gu
 const CASE_CHANGE = /(?<=\p{Ll}|\d)(?=\p{Lu})|(?<=\p{Lu})(?=\p{Lu}\p{Ll})/u
+/** APIs, URLs, PRs: one word, though a capital stands before a small letter. */
+const PLURAL_ACRONYM = /^\p{Lu}{2,}s$/u
 const UNSPACED = /[\u0E00-\u0EFF\u1000-\u109F\u1780-\u17FF\u3040-\u30FF\u3400-\u9FFF\uF900-\uFAFF]/
 const WORD_LENGTH_MAX = 64
 
@@ -34,7 +36,7 @@ function* words(text: string): Generator<string> {
       yield* bigrams(run.toLowerCase())
       continue
     }
-    const parts = run.includes("_") || CASE_CHANGE.test(run) ? run.split("_").flatMap((part) => part.split(CASE_CHANGE)) : [run]
+    const parts = (run.includes("_") || CASE_CHANGE.test(run)) && !PLURAL_ACRONYM.test(run) ? run.split("_").flatMap((part) => part.split(CASE_CHANGE)) : [run]
     if (parts.length > 1) for (const part of parts) if (part !== "") yield part.toLowerCase().slice(0, WORD_LENGTH_MAX)
     yield run.replaceAll("_", "").toLowerCase().slice(0, WORD_LENGTH_MAX)
   }

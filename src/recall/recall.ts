@@ -1,7 +1,7 @@
 import type { Database } from "bun:sqlite"
 import { analyse, isTaskWord } from "../memory/analysis.ts"
 import type { Memory } from "../memory/memory.ts"
-import { memoryFromRow, type MemoryRow } from "../store/rows.ts"
+import { memoryFromRow, type MemoryRow, scopedTerm } from "../store/rows.ts"
 import { isForTool } from "./scope.ts"
 
 export interface Question {
@@ -27,8 +27,8 @@ export interface Recalled {
 const QUESTION_CHARACTERS_MAX = 16 * 1024
 const QUESTION_TERMS_MAX = 96
 const MATCH_TERMS_MAX = 24
-const MATCH_ROWS_MIN = 5_000
-const CANDIDATES_MAX = 192
+const MATCH_ROWS_MAX = 5_000
+const CANDIDATES_MAX = 128
 /** A long question is not expected to be answered whole: what its 8 weightiest terms weigh counts as all of it. */
 const WEIGHED_TERMS = 8
 
@@ -47,41 +47,46 @@ const RECENCY_HALF_LIFE_MS = 30 * 86_400_000
  * b 0.25, normalised by what the question's terms weigh, unknown ones included, and nudged by age.
  */
 export function recall(db: Database, question: Question): Recalled[] {
-  const terms = weighTerms(db, question.text)
-  const known = terms.list.filter(({ df }) => df > 0)
-  if (known.length === 0) return []
-  const weights = new Map(known.map(({ term, weight }) => [term, weight]))
-  const found: Recalled[] = []
-  for (const row of candidates(db, { known, scopes: question.scopes, documents: terms.documents })) {
+  const { terms, whole, averageLength } = weighTerms(db, question)
+  if (terms.length === 0) return []
+  const weights = new Map(terms.flatMap(({ scoped, term, weight }) => scoped.map(({ key }) => [key, { term, weight }] as const)))
+  const found: { seq: number; score: number; why: Recalled["why"] }[] = []
+  for (const row of candidates(db, terms)) {
     if (row.expires_at !== null && row.expires_at <= question.now) continue
     if (question.toolNames !== null && !isForTool(row, question.toolNames)) continue
-    const { lexical, why } = scoreRow(row, { weights, averageLength: terms.averageLength, whole: terms.whole })
+    const { lexical, why } = scoreRow(row, { weights, averageLength, whole })
     const score = lexical * recency(question.now - row.created_at)
-    if (score >= question.gate && score > 0) found.push({ memory: memoryFromRow(row), score, why })
+    if (score >= question.gate && score > 0) found.push({ seq: row.seq, score, why })
   }
-  return found.sort((a, b) => b.score - a.score || (a.memory.id < b.memory.id ? 1 : -1)).slice(0, question.limit)
+  const best = found.sort((a, b) => b.score - a.score || b.seq - a.seq).slice(0, question.limit)
+  const read = db.query("select * from memory where seq = ?")
+  return best.map(({ seq, score, why }) => ({ memory: memoryFromRow(read.get(seq) as MemoryRow), score, why }))
 }
 
 interface WeighedTerm {
   term: string
-  df: number
   weight: number
+  /** The term in each scope that holds it, with the number of memories. */
+  scoped: { key: string; df: number }[]
 }
 
-function weighTerms(db: Database, text: string): { list: WeighedTerm[]; whole: number; documents: number; averageLength: number } {
-  const sums = Object.fromEntries((db.query("select k, v from site where k in ('docs', 'terms')").all() as { k: string; v: number }[]).map(({ k, v }) => [k, v]))
-  const documents = sums["docs"] ?? 0
-  const distinct = [...new Set(analyse(excerpt(text)))].slice(0, QUESTION_TERMS_MAX)
+/** The question's terms that some memory holds, and what all of its terms weigh together, unknown ones included. */
+function weighTerms(db: Database, { text, scopes }: Question): { terms: WeighedTerm[]; whole: number; averageLength: number } {
+  const sums = db.query("select (select v from site where k = 'docs') as docs, (select v from site where k = 'terms') as terms").get() as { docs: number; terms: number }
+  const keys = scopes ?? (db.query("select distinct scope_key from memory").values() as [string][]).map(([key]) => key)
   const frequency = db.query("select doc from memory_vocab where term = ?")
-  const list = distinct.map((term) => {
-    const df = (frequency.get(term) as { doc: number } | null)?.doc ?? 0
-    const population = documents + PRIOR_DOCUMENTS
-    const idf = Math.log(1 + (population - df + 0.5) / (df + 0.5))
-    return { term, df, weight: isTaskWord(term) ? idf * TASK_WEIGHT : idf }
-  })
-  const heaviest = list.map(({ weight }) => weight).sort((a, b) => b - a).slice(0, WEIGHED_TERMS)
-  const whole = heaviest.reduce((sum, weight) => sum + weight, 0)
-  return { list, whole, documents, averageLength: documents === 0 ? 1 : Math.max(1, (sums["terms"] ?? 0) / documents) }
+  const terms: WeighedTerm[] = []
+  const weights: number[] = []
+  for (const term of [...new Set(analyse(excerpt(text)))].slice(0, QUESTION_TERMS_MAX)) {
+    const scoped = keys.map((key) => scopedTerm(key, term)).map((key) => ({ key, df: (frequency.get(key) as { doc: number } | null)?.doc ?? 0 })).filter(({ df }) => df > 0)
+    const df = scoped.reduce((sum, one) => sum + one.df, 0)
+    const idf = Math.log(1 + (sums.docs + PRIOR_DOCUMENTS - df + 0.5) / (df + 0.5))
+    const weight = isTaskWord(term) ? idf * TASK_WEIGHT : idf
+    weights.push(weight)
+    if (df > 0) terms.push({ term, weight, scoped })
+  }
+  const whole = weights.sort((a, b) => b - a).slice(0, WEIGHED_TERMS).reduce((sum, weight) => sum + weight, 0)
+  return { terms, whole, averageLength: Math.max(1, sums.terms / Math.max(1, sums.docs)) }
 }
 
 /** Of a long text (a piped file) its beginning and its end, where people put what they ask. */
@@ -91,31 +96,33 @@ function excerpt(text: string): string {
   return `${text.slice(0, half)}\n${text.slice(-half)}`
 }
 
-/** Rows that hold the rarest terms; common ones are left out once enough rows are in sight, because each costs a walk over its list. */
-function candidates(db: Database, { known, scopes, documents }: { known: WeighedTerm[]; scopes: string[] | null; documents: number }): MemoryRow[] {
-  const rowsMax = Math.max(MATCH_ROWS_MIN, documents * 0.02)
+type Candidate = Pick<MemoryRow, "seq" | "terms" | "length" | "expires_at" | "tool" | "kind" | "created_at">
+
+/** Memories that hold the rarest terms; common ones are left out once enough are in sight, because each costs a walk over its list. */
+function candidates(db: Database, terms: WeighedTerm[]): Candidate[] {
   const chosen: string[] = []
   let rows = 0
-  for (const { term, df } of known.toSorted((a, b) => b.weight - a.weight)) {
-    if (chosen.length > 0 && (chosen.length >= MATCH_TERMS_MAX || rows + df > rowsMax)) break
-    chosen.push(`"${term}"`)
+  for (const { scoped } of terms.toSorted((a, b) => b.weight - a.weight).slice(0, MATCH_TERMS_MAX)) {
+    const df = scoped.reduce((sum, one) => sum + one.df, 0)
+    if (chosen.length > 0 && rows + df > MATCH_ROWS_MAX) break
+    chosen.push(...scoped.map(({ key }) => `"${key}"`))
     rows += df
   }
-  const inScope = scopes === null ? "" : `scope_key : (${scopes.map((key) => `"${key}"`).join(" OR ")}) AND `
   return db
-    .query(`select m.* from (select rowid from memory_fts where memory_fts match ? order by bm25(memory_fts, 1.0, 0.0) limit ${CANDIDATES_MAX}) f
-            join memory m on m.seq = f.rowid`)
-    .all(`${inScope}terms : (${chosen.join(" OR ")})`) as MemoryRow[]
+    .query(`select m.seq, m.terms, m.length, m.expires_at, m.tool, m.kind, m.created_at
+            from (select rowid from memory_fts where memory_fts match ? order by bm25(memory_fts) limit ${CANDIDATES_MAX}) f join memory m on m.seq = f.rowid`)
+    .all(chosen.join(" OR ")) as Candidate[]
 }
 
-function scoreRow(row: MemoryRow, { weights, averageLength, whole }: { weights: Map<string, number>; averageLength: number; whole: number }) {
+function scoreRow(row: Candidate, { weights, averageLength, whole }: { weights: Map<string, { term: string; weight: number }>; averageLength: number; whole: number }) {
   const counts = new Map<string, number>()
-  for (const term of row.terms.split(" ")) if (weights.has(term)) counts.set(term, (counts.get(term) ?? 0) + 1)
+  for (const key of row.terms.split(" ")) if (weights.has(key)) counts.set(key, (counts.get(key) ?? 0) + 1)
   const why: { term: string; score: number }[] = []
   let lexical = 0
   const lengthNorm = K1 * (1 - B + (B * row.length) / averageLength)
-  for (const [term, tf] of counts) {
-    const score = (weights.get(term)! * (K1 + 1) * tf) / (tf + lengthNorm) / whole
+  for (const [key, tf] of counts) {
+    const { term, weight } = weights.get(key)!
+    const score = (weight * (K1 + 1) * tf) / (tf + lengthNorm) / whole
     lexical += score
     why.push({ term, score })
   }

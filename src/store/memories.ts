@@ -5,7 +5,7 @@ import { stripContext } from "../memory/context.ts"
 import { type Memory, type NewMemory, SCOPES, shortId, TEXT_BYTES_MAX } from "../memory/memory.ts"
 import { redact, type Redaction } from "../memory/redact.ts"
 import { inTransaction } from "./database.ts"
-import { insertMemory, memoryFromRow, type MemoryRow, recordHistory, scopeKey, textHash, updateRow } from "./rows.ts"
+import { insertMemory, memoryFromRow, type MemoryRow, recordHistory, scopedTerm, scopeKey, textHash, updateRow } from "./rows.ts"
 
 export interface Remembered {
   memory: Memory
@@ -292,14 +292,15 @@ function findNear(db: Database, { memory, key }: { memory: Memory; key: string }
   if (tokens.size < 3) return []
   const frequency = db.query("select doc from memory_vocab where term = ?")
   const rarest = [...new Set(analyse(memory.text))]
+    .map((term) => scopedTerm(key, term))
     .map((term) => ({ term, doc: (frequency.get(term) as { doc: number } | null)?.doc ?? 0 }))
     .filter(({ doc }) => doc > 0)
     .sort((a, b) => a.doc - b.doc)
     .slice(0, NEAR_TERMS)
   if (rarest.length === 0) return []
-  const match = `scope_key : "${key}" AND terms : (${rarest.map(({ term }) => `"${term}"`).join(" OR ")})`
+  const match = rarest.map(({ term }) => `"${term}"`).join(" OR ")
   const rows = db
-    .query(`select m.* from memory_fts f join memory m on m.seq = f.rowid where memory_fts match ? order by bm25(memory_fts, 1.0, 0.0) limit ${NEAR_CANDIDATES_MAX}`)
+    .query(`select m.* from memory_fts f join memory m on m.seq = f.rowid where memory_fts match ? order by bm25(memory_fts) limit ${NEAR_CANDIDATES_MAX}`)
     .all(match) as MemoryRow[]
   return rows.map(memoryFromRow).filter((other) => other.tool === memory.tool && jaccard(tokens, tokenSet(other.text)) >= NEAR_JACCARD_MIN)
 }

@@ -59,6 +59,11 @@ export function sessionKey(session: string): string {
   return `s${Bun.hash.wyhash(session).toString(16)}`
 }
 
+/** A term as the full-text index holds it. */
+export function scopedTerm(key: string, term: string): string {
+  return `${key}_${term}`
+}
+
 const COLUMNS = ["id", "text", "kind", "scope", "project", "tool", "actor", "session", "subject", "aliases", "tags", "confidence", "benefit", "consistency",
   "pinned", "created_at", "updated_at", "ttl_ms", "expires_at", "superseded_by", "tombstone", "count", "site_id", "lamport", "source", "meta",
   "scope_key", "terms", "length", "text_hash"]
@@ -68,19 +73,19 @@ const UPDATE = `update memory set ${COLUMNS.slice(1).map((column) => `${column} 
 export function insertMemory(db: Database, { memory, key }: { memory: Memory; key: string }): void {
   const values = rowValues(memory, key)
   const { lastInsertRowid } = db.query(INSERT).run(...values)
-  if (isIndexed(memory)) index(db, Number(lastInsertRowid), { terms: values[27] as string, length: values[28] as number, key })
+  if (isIndexed(memory)) index(db, Number(lastInsertRowid), { terms: values[27] as string, length: values[28] as number })
 }
 
 /** Writes a memory over its row and keeps the full-text index and the sums for BM25 in step. Dead memories are not indexed. */
 export function updateRow(db: Database, memory: Memory): void {
   const old = db.query("select * from memory where id = ?").get(memory.id) as MemoryRow
   if (isIndexed(memoryFromRow(old))) {
-    db.query("insert into memory_fts (memory_fts, rowid, terms, scope_key) values ('delete', ?, ?, ?)").run(old.seq, old.terms, old.scope_key)
+    db.query("insert into memory_fts (memory_fts, rowid, terms) values ('delete', ?, ?)").run(old.seq, old.terms)
     countIndexed(db, -1, -old.length)
   }
   const values = rowValues(memory, scopeKey(db, memory))
   db.query(UPDATE).run(...values.slice(1), memory.id)
-  if (isIndexed(memory)) index(db, old.seq, { terms: values[27] as string, length: values[28] as number, key: values[26] as string })
+  if (isIndexed(memory)) index(db, old.seq, { terms: values[27] as string, length: values[28] as number })
 }
 
 export function recordHistory(db: Database, { memory, op, at }: { memory: Memory; op: string; at: number }): void {
@@ -91,8 +96,8 @@ function isIndexed(memory: Memory): boolean {
   return !memory.tombstone && memory.superseded_by === null
 }
 
-function index(db: Database, seq: number, { terms, length, key }: { terms: string; length: number; key: string }): void {
-  db.query("insert into memory_fts (rowid, terms, scope_key) values (?, ?, ?)").run(seq, terms, key)
+function index(db: Database, seq: number, { terms, length }: { terms: string; length: number }): void {
+  db.query("insert into memory_fts (rowid, terms) values (?, ?)").run(seq, terms)
   countIndexed(db, 1, length)
 }
 
@@ -101,7 +106,7 @@ function countIndexed(db: Database, docs: number, terms: number): void {
 }
 
 function rowValues(memory: Memory, key: string): (string | number | bigint | null)[] {
-  const terms = analyse([memory.text, ...memory.aliases, ...memory.tags, memory.subject ?? ""].join("\n"))
+  const terms = analyse([memory.text, ...memory.aliases, ...memory.tags, memory.subject ?? ""].join("\n")).map((term) => scopedTerm(key, term))
   return [
     memory.id, memory.text, memory.kind, memory.scope, memory.project, memory.tool, memory.actor, memory.session, memory.subject,
     JSON.stringify(memory.aliases), JSON.stringify(memory.tags), memory.confidence, memory.benefit, memory.consistency, memory.pinned ? 1 : 0,

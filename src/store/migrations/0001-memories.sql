@@ -54,8 +54,8 @@ create table memory (
   source text not null,
   meta text not null default '{}',
   -- Derived, rebuilt whenever text, aliases, tags, subject or scope change:
-  scope_key text not null,            -- 'g' | 'p<project.seq>' | 's<hash of session>': the FTS filter
-  terms text not null,                -- stems in order, joined by a space: what FTS indexes and BM25 counts
+  scope_key text not null,            -- 'g' | 'p<project.seq>' | 's<hash of session>'
+  terms text not null,                -- '<scope_key>_<stem>' in order, joined by a space: what FTS indexes and BM25 counts
   length integer not null,            -- number of stems
   text_hash integer not null          -- 63-bit hash of scope_key, tool and text: finds exactly equal memories
 ) strict;
@@ -67,8 +67,10 @@ create index memory_tool on memory (tool, seq) where tool is not null;
 create index memory_created on memory (created_at);
 create index memory_superseded on memory (superseded_by) where superseded_by is not null;
 
+-- Every term carries its scope, so that a question walks over the lists of its own scopes only: at 100,000 memories in 20
+-- projects an intersection with a scope column took 11 ms where this takes 2.
 create virtual table memory_fts using fts5 (
-  terms, scope_key, content = 'memory', content_rowid = 'seq', tokenize = "unicode61 remove_diacritics 0"
+  terms, content = 'memory', content_rowid = 'seq', tokenize = "unicode61 remove_diacritics 0 tokenchars '_'"
 );
 create virtual table memory_vocab using fts5vocab (memory_fts, 'row');
 
