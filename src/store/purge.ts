@@ -18,8 +18,10 @@ const PATIENCE_MS = 30_000
 export function purgeMemory(paths: Paths, db: Database, id: string): { memories: number; files: number } {
   const memory = findMemory(db, id)
   const texts = [...new Set([memory.text, ...historyOf(db, memory.id).map(({ before }) => before.text)])]
+  // A run that injected it names the words that matched.
+  const traces = [...texts, memory.id]
   // Files first: when a step fails, the memory is still there, and the same command can be given again.
-  const files = purgeContexts(paths) + purgeRuns(paths, texts) + purgeActivity(paths, texts) + purgeBackups(paths, texts, memory.id)
+  const files = purgeContexts(paths) + purgeRuns(paths, traces) + purgeActivity(paths, traces) + purgeBackups(paths, texts, memory.id)
   const memories = purgeRows(db, texts, memory.id)
   purgePages(db)
   // A run that began meanwhile may have rendered the text once more.
@@ -32,11 +34,11 @@ function purgeRows(db: Database, texts: string[], id: string): number {
   return inTransaction(db, () => {
     const list = JSON.stringify(texts)
     const doomed = db
-      .query("select seq, id, terms, scope_key, tombstone, superseded_by from memory where id = ?1 or text in (select value from json_each(?2))")
-      .all(id, list) as (Pick<Memory, "id" | "superseded_by"> & { seq: number; terms: string; scope_key: string; tombstone: number })[]
+      .query("select seq, id, terms, tombstone, superseded_by from memory where id = ?1 or text in (select value from json_each(?2))")
+      .all(id, list) as (Pick<Memory, "id" | "superseded_by"> & { seq: number; terms: string; tombstone: number })[]
     for (const row of doomed) {
       if (row.tombstone === 0 && row.superseded_by === null)
-        db.query("insert into memory_fts (memory_fts, rowid, terms, scope_key) values ('delete', ?, ?, ?)").run(row.seq, row.terms, row.scope_key)
+        db.query("insert into memory_fts (memory_fts, rowid, terms) values ('delete', ?, ?)").run(row.seq, row.terms)
       // What this memory superseded stays superseded: its pointer now leads nowhere, and that hides it still.
       db.query("delete from memory where seq = ?").run(row.seq)
       db.query("delete from memory_history where memory_id = ?").run(row.id)
@@ -78,14 +80,20 @@ function purgeContexts(paths: Paths): number {
   return names.length
 }
 
+/** Also what a command that folds the log was about to take in when it was killed (`runs.jsonl.PID`). */
 function purgeRuns(paths: Paths, texts: string[]): number {
-  if (!existsSync(paths.runs)) return 0
-  const lines = readFileSync(paths.runs, "utf8").split("\n")
-  const kept = lines.filter((line) => !forms(texts).some((form) => line.includes(form)))
-  if (kept.length === lines.length) return 0
-  writeFileSync(`${paths.runs}.tmp`, kept.join("\n"), { mode: 0o600 })
-  renameSync(`${paths.runs}.tmp`, paths.runs)
-  return 1
+  let cleaned = 0
+  for (const name of existsSync(paths.data) ? readdirSync(paths.data) : []) {
+    const file = `${paths.data}/${name}`
+    if (!file.startsWith(paths.runs)) continue
+    const lines = readFileSync(file, "utf8").split("\n")
+    const kept = lines.filter((line) => !forms(texts).some((form) => line.includes(form)))
+    if (kept.length === lines.length) continue
+    writeFileSync(`${paths.data}/purged-runs`, kept.join("\n"), { mode: 0o600 })
+    renameSync(`${paths.data}/purged-runs`, file)
+    cleaned++
+  }
+  return cleaned
 }
 
 function purgeActivity(paths: Paths, texts: string[]): number {
