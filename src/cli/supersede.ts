@@ -27,7 +27,7 @@ export default defineCommand({
       // One word of hex digits is an id: a typing error in it must not become a memory.
       const id = words.length === 1 && /^[0-9a-f-]{4,36}$/i.test(first) ? findMemory(db, first).id : null
       const newer = id === null ? { text: words.join(" "), source: "cli" } : { id }
-      if ("text" in newer) tellRedactions(redact(newer.text).redactions)
+      if (newer.text !== undefined) tellRedactions(redact(newer.text).redactions)
       const result = supersedeMemory(db, findMemory(db, older).id, newer, { now: home.now })
       const names = projectNames(db)
       if (args.json) printJson({ older: asJson(result.older, names), newer: asJson(result.newer, names) })

@@ -103,16 +103,17 @@ async function stopWithChild(pid: number, number: number, signals: Signals): Pro
   const meanwhile = childNews(pid)
   if (meanwhile !== null) return meanwhile
   stopAs(number)
-  await handlersRun()
-  signals.forget(SIGCONT)
-  // `fg` continues the whole group; `kill -CONT` with our process id alone continues us alone.
-  for (let waited = 0; waited < CONTINUE_WAIT_MS; waited++) {
-    const news = childNews(pid)
-    if (news !== null) return news
+  // What continued us is no signal for the child: `fg` continues the whole group. But `kill -CONT` with our process id
+  // continues us alone. Both signs may take a moment, as any thread may be the one that gets the signal.
+  let news: ChildNews | null = null
+  let told = false
+  for (let waited = 0; waited < CONTINUE_WAIT_MS && (news === null || !told); waited++) {
     await Bun.sleep(1)
+    news ??= childNews(pid)
+    told = signals.forget(SIGCONT) || told
   }
-  sendSignal(pid, SIGCONT)
-  return null
+  if (news === null) sendSignal(pid, SIGCONT)
+  return news
 }
 
 /** What the child left in its pipe. A signal ends the wait for a slow reader: the child it was meant for is gone. */
@@ -156,7 +157,8 @@ const TYPED = new Set([2, 3, SIGTSTP, SIGWINCH])
 interface Signals {
   /** The signals since the last call, in their order. */
   take: () => number[]
-  forget: (number: number) => void
+  /** Whether there was one to forget. */
+  forget: (number: number) => boolean
 }
 
 /** Before the child starts, so that none is lost; one that is ignored stays ignored, for us and the child. */
@@ -170,7 +172,9 @@ function listen(): Signals {
   return {
     take: () => arrived.splice(0),
     forget: (number) => {
+      const before = arrived.length
       arrived = arrived.filter((other) => other !== number)
+      return arrived.length < before
     },
   }
 }
