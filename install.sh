@@ -96,7 +96,7 @@ detect_libc() {
   if [ -z "$glibc" ]; then
     about=$(ldd --version 2>&1 | head -n 2) || about=
     case $about in
-      *musl*) ;;
+      *musl*) libc=-musl ;;
       *GLIBC* | *"GNU libc"*) glibc=$(echo "$about" | sed -n '1s/.* \([0-9][0-9]*\.[0-9][0-9]*\).*/\1/p') ;;
     esac
   fi
@@ -106,7 +106,7 @@ detect_libc() {
       2.*) [ "$minor" -ge 17 ] 2>/dev/null || die "nswrap needs glibc 2.17 or newer; this system has $glibc" ;;
     esac
     libc_name=" (glibc $glibc)"
-  elif ls /lib/ld-musl-* >/dev/null 2>&1; then
+  elif [ -n "$libc" ] || ls /lib/ld-musl-* >/dev/null 2>&1; then
     libc=-musl libc_name=' (musl)'
   else
     die "found neither glibc nor musl on this system; nswrap needs one of them"
@@ -252,6 +252,8 @@ put_in_place() {
   [ -e "$saved" ] || saved=
   (umask 077 && mkdir -p -- "$data") 2>/dev/null || die "cannot make $data, where your memories will be; set NS_HOME to another place"
   (umask 077 && report >"$data/.installation_report.$$") 2>/dev/null || { rm -f -- "$data/.installation_report.$$" 2>/dev/null; no_space "could not write in $data"; }
+  # The program and what is written about it change together.
+  trap '' HUP INT TERM
   mv -f -- "$new" "$destination" || die "could not put the program at $destination"
   mv -f -- "$data/.installation_report.$$" "$data/installation_report.json"
 }
