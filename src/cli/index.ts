@@ -11,11 +11,24 @@ const OPTIONS = ["--tool", "--mode", "--no-context", "--incognito", "--only", "-
 /** Runs one of nswrap's own commands: `argv` begins with its name. Answers the exit status; never throws. */
 export async function runCli(argv: string[]): Promise<number> {
   try {
-    return await dispatch(argv)
+    const status = await dispatch(argv)
+    await tidyUp()
+    return status
   } catch (error) {
     tell(errorLine(error))
     if (process.env["NS_DEBUG_PERF"] && !(error instanceof NswrapError) && error instanceof Error) tell(error.stack ?? "")
     return exitStatus(error)
+  }
+}
+
+/** Old context files go when one of our own commands runs, so that the wrapper never has to wait for it. */
+async function tidyUp(): Promise<void> {
+  const { resolvePaths } = await import("../config/paths.ts")
+  const { sweepContexts } = await import("../wrap/context-file.ts")
+  try {
+    await sweepContexts(resolvePaths(process.env), Date.now())
+  } catch {
+    // What could not be removed today goes tomorrow.
   }
 }
 

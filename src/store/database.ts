@@ -1,4 +1,4 @@
-import { Database } from "bun:sqlite"
+import { constants, Database } from "bun:sqlite"
 import type { Paths } from "../config/paths.ts"
 import { NswrapError } from "../errors.ts"
 import { fileExists } from "../system/libc.ts"
@@ -22,7 +22,7 @@ export function openForReading(paths: Pick<Paths, "database">): Opened {
   } catch (error) {
     if (fileExists(`${paths.database}-wal`)) return unreadable(paths.database, error)
     try {
-      return checkVersion(new Database(`file:${encodeURI(paths.database)}?immutable=1`, { readonly: true }), paths.database)
+      return checkVersion(new Database(`file:${encodeURI(paths.database)}?immutable=1`, constants.SQLITE_OPEN_READONLY | constants.SQLITE_OPEN_URI), paths.database)
     } catch {
       return unreadable(paths.database, error)
     }

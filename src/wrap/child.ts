@@ -142,6 +142,7 @@ const actionsDestroy = libc("posix_spawn_file_actions_destroy", ["ptr"])
 const spawnDup2 = libc("posix_spawn_file_actions_adddup2", ["ptr", "i32", "i32"])
 const attributesInit = libc("posix_spawnattr_init", ["ptr"])
 const setSpawnFlags = libc("posix_spawnattr_setflags", ["ptr", "i32"])
+const setSpawnMask = libc("posix_spawnattr_setsigmask", ["ptr", "ptr"])
 const setSpawnDefaults = libc("posix_spawnattr_setsigdefault", ["ptr", "ptr"])
 const waitid = libc("waitid", ["i32", "i32", "ptr", "i32"])
 const waitpid = libc("waitpid", ["i32", "ptr", "i32"])
@@ -179,7 +180,10 @@ function spawn({ file, args, redirect, ownGroup }: Spawn): { pid: number } | { e
   attributesInit(attributes)
   const POSIX_SPAWN_SETPGROUP = 2
   const POSIX_SPAWN_SETSIGDEF = 4
-  setSpawnFlags(attributes, POSIX_SPAWN_SETSIGDEF | (ownGroup ? POSIX_SPAWN_SETPGROUP : 0))
+  const POSIX_SPAWN_SETSIGMASK = 8
+  setSpawnFlags(attributes, POSIX_SPAWN_SETSIGDEF | (ownGroup ? POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK : 0))
+  // A ^Z to the group it is leaving would stop it before its exec, and us for ever, as we wait for that exec.
+  if (ownGroup) setSpawnMask(attributes, new Uint8Array(128).fill(0xff))
   setSpawnDefaults(attributes, SIGNALS_OF_GLIBC)
   const failed = posixSpawnp(new Uint8Array(pid.buffer), cString(file), actions, attributes, new Uint8Array(addresses.buffer), environment())
   actionsDestroy(actions)

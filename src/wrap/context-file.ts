@@ -30,6 +30,13 @@ export function saveFiles(files: { path: string; text: string }[], { dryRun }: {
   })
 }
 
+/** Whether a notice was never shown before: what a tool cannot do is said once, not on every run. */
+export function isFirstTime(paths: Paths, notice: string): boolean {
+  const marker = `${paths.contexts}/.told-${contentName(notice)}`
+  if (fileExists(marker)) return false
+  return makeDirectory(paths.contexts, 0o700) && writeFileAtomic(marker, new Uint8Array(), 0o600)
+}
+
 /** Removes contexts unused for 30 days; at most once a day, after a command of ours, never on the way to the user's. */
 export async function sweepContexts(paths: Paths, now: number): Promise<void> {
   const marker = `${paths.contexts}/.swept`
@@ -39,6 +46,6 @@ export async function sweepContexts(paths: Paths, now: number): Promise<void> {
   const { readdirSync, statSync, rmSync } = await import("node:fs")
   for (const name of readdirSync(paths.contexts)) {
     const path = `${paths.contexts}/${name}`
-    if (name !== ".swept" && now - statSync(path).mtimeMs > UNUSED_DAYS_MAX * SWEEP_EVERY_MS) rmSync(path, { recursive: true, force: true })
+    if (!name.startsWith(".") && now - statSync(path).mtimeMs > UNUSED_DAYS_MAX * SWEEP_EVERY_MS) rmSync(path, { recursive: true, force: true })
   }
 }

@@ -7,7 +7,7 @@ import { recordRun, type Run } from "../store/runs.ts"
 import { isTerminal, setEnv, unsetEnv, writeErr } from "../system/libc.ts"
 import type { WrapOptions } from "./arguments.ts"
 import { applyChannel, type Injection } from "./channel.ts"
-import { saveContext, saveFiles } from "./context-file.ts"
+import { isFirstTime, saveContext, saveFiles } from "./context-file.ts"
 import { execCommand, execFailure } from "./exec.ts"
 import { type PreparedContext, prepareContext } from "./prepare.ts"
 import { isShim, resolveOnPath, toolVersion } from "./program.ts"
@@ -157,6 +157,8 @@ function gather(plan: Plan, { paths, settings, identified, reading, tools, stage
     ...(options.channel === null ? {} : { force: options.channel }),
   })
   if (!saveFiles(plan.injection.files, { dryRun: options.dryRun })) throw new Error(`no file could be written to ${paths.contexts}`)
+  const { notice } = plan.injection
+  if (notice !== null && !options.dryRun && isTerminal(2) && isFirstTime(paths, notice)) writeErr(`nswrap: ${notice}\n`)
   stages.mark("channel")
   describe(run, plan)
 }
@@ -217,7 +219,6 @@ async function handOver({ request, program, injection, stdin, run, settings }: P
   if (run.channel !== "none" && run.tool !== null && findTool(run.tool) !== null) setEnv("NSWRAP_TOOL", run.tool)
   if (program.isShim) setEnv(SHIMS, [...program.passed, program.path].join(":"))
   else if (program.passed.length > 0) unsetEnv(SHIMS)
-  if (injection?.notice && isTerminal(2)) writeErr(`nswrap: ${injection.notice}\n`)
 
   const parts = injection?.argv ?? argv.map((_, raw) => ({ raw }))
   const rawParts = parts.map((part) => (typeof part === "string" ? part : { ...part, raw: part.raw + rawOffset }))
