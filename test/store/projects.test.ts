@@ -332,6 +332,28 @@ test("16 first memories at once make one project", async () => {
   expect(listProjects(db)).toHaveLength(1)
 })
 
+describe("recognise()", () => {
+  const key = (kind: KeyRow["kind"], key: string, unlinked = 0): KeyRow => ({ kind, key, id: "p", unlinked, announced: 1, seq: 1, name: "p", created_at: 0 })
+  const place = (birth: string, remote: string | null = null) => ({ commonDir: "/a/.git", identity: { device: "1", inode: "7", birth }, remote })
+  const always = () => true
+
+  test("keeps a repository whose remote changed, also where no birth time is known", () => {
+    const keys = [key("git-dir", "/a/.git"), key("git-inode", "1:7:")]
+    expect(recognise(place("", "h/new"), keys, always).joined).toBe("known")
+    expect(recognise({ ...place("", "h/new"), identity: { device: "1", inode: "8", birth: "" } }, keys, always).joined).toBeNull()
+  })
+
+  test("without a birth time a moved repository must have the remote too, and an unlinked one stays unlinked", () => {
+    expect(recognise(place("", "h/x"), [key("git-inode", "1:7:"), key("remote", "h/x")], always).joined).toBe("moved")
+    expect(recognise(place("", "h/y"), [key("git-inode", "1:7:"), key("remote", "h/x")], always).joined).toBeNull()
+    expect(recognise(place("", "h/x"), [key("git-inode", "1:7:", 1), key("remote", "h/x")], always).joined).toBeNull()
+  })
+
+  test("links an unlinked path again when a repository of the project is moved there", () => {
+    expect(recognise(place("5"), [key("git-dir", "/a/.git", 1), key("git-inode", "1:7:5")], always).joined).toBe("moved")
+  })
+})
+
 describe("recognise(), for any keys", () => {
   const identity = fc.option(fc.record({ device: fc.constant("1"), inode: fc.constantFrom("7", "8"), birth: fc.constantFrom("", "100", "200") }))
   const git = fc.record({ commonDir: fc.constantFrom("/a/.git", "/b/.git"), identity, remote: fc.option(fc.constantFrom("h/x", "h/y", "file:/a/.git")) })
