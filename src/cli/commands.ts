@@ -27,6 +27,7 @@ export const COMMANDS: Record<string, Entry> = {
   context: entry("What tools are told", "exactly what would be injected for a tool and a prompt", () => import("./context.ts")),
   last: entry("What tools are told", "what the last runs injected, and why", () => import("./last.ts")),
   doctor: entry("This machine", "check the installation and each tool", () => import("./doctor.ts")),
+  project: entry("What tools are told", "which directories are one project: list, show, rename, bind, unlink", () => import("./project.ts")),
   config: entry("This machine", "settings with their values and where they come from", () => import("./config.ts")),
   "shell-init": entry("This machine", "wrap plain `claude` and complete commands in bash, zsh, fish", () => import("./shell-init.ts")),
   uninstall: entry("This machine", "remove nswrap and keep the memories", () => import("./uninstall.ts")),
