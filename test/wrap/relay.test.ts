@@ -236,7 +236,7 @@ describe("relay() passes on what is sent to its process id", () => {
   async function started(before: string[] = []) {
     const log = join(directory, `signals-${count++}`)
     const child = Bun.spawn([...before, relayed, "--capture", "--", process.execPath, listener, log, "TSTP"], { stdout: "pipe" })
-    const lines = () => (existsSync(log) ? readFileSync(log, "utf8").trim().split("\n") : [])
+    const lines = () => (existsSync(log) ? readFileSync(log, "utf8").split("\n").slice(0, -1) : [])
     await eventually(() => lines().length > 0)
     return { child, lines, end: () => writeFileSync(`${log}.end`, "") }
   }
