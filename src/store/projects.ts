@@ -60,13 +60,15 @@ export function locateProject(db: Database, cwd: string, home = process.env["HOM
   const directory = realPath(cwd) ?? cwd
   const found = findGit(directory)
   const git = found === null || isNobodys(found.root, home) ? null : found
-  const rows = knownKeys(db, directory, git)
+  const rows = knownKeys(db, localKeys(directory, git))
   const named = rows.filter(({ kind }) => kind === "dir").sort((a, b) => b.key.length - a.key.length)[0]
   if (named !== undefined && (git === null || named.key.length >= git.root.length))
     return { project: projectOf(named), place: { directory: named.key, git: null }, joined: "known", announce: null }
   if (git === null) return { project: null, place: { directory, git }, joined: null, announce: null }
   const has = (project: string, kind: string) =>
     db.query("select 1 from project_key where project_id = ? and kind = ? and unlinked = 0 limit 1").get(project, kind) !== null
+  // A repository that is where it was, the usual case, is known without reading its configuration.
+  if (!isSettled(git, rows)) rows.push(...knownKeys(db, remoteKeys(git)))
   return { ...recognise(git, rows, has), place: { directory: git.root, git } }
 }
 
@@ -90,8 +92,6 @@ export function recognise(
   const row = (kind: string, key: string | null) => rows.find((each) => each.kind === kind && each.key === key)
   const path = row("git-dir", git.commonDir)
   const inode = row("git-inode", identityKey(git.identity))
-  const claimed = row("remote", git.remote) ?? row("git-dir", git.remote?.startsWith("file:") ? git.remote.slice(5) : null) ?? row("remote", `file:${git.commonDir}`)
-  const remote = claimed?.unlinked === 0 ? claimed : undefined
   const none = { project: null, joined: null, announce: null }
 
   const isSure = git.identity !== null && git.identity.birth !== ""
@@ -101,6 +101,8 @@ export function recognise(
     return known(path, git)
   }
   if (path?.unlinked) return none
+  const claimed = row("remote", git.remote) ?? row("git-dir", git.remote?.startsWith("file:") ? git.remote.slice(5) : null) ?? row("remote", `file:${git.commonDir}`)
+  const remote = claimed?.unlinked === 0 ? claimed : undefined
   if (path !== undefined) {
     const sameInode = inode?.id === path.id || git.identity === null || !has(path.id, "git-inode")
     const sameRemote = remote?.id === path.id || git.remote === null || !has(path.id, "remote")
@@ -254,25 +256,39 @@ function isNobodys(directory: string, home: string | undefined): boolean {
   return directory === "/" || (home !== undefined && home !== "" && (directory === home || directory === realPath(home)))
 }
 
-/** Every key this place could be known by, with its project: one query. */
-function knownKeys(db: Database, directory: string, git: GitCheckout | null): KeyRow[] {
-  const wanted: string[] = []
+type Key = [kind: ProjectKey["kind"], key: string]
+
+/** The directory, all above it, and what the repository is known by without its remote. */
+function localKeys(directory: string, git: GitCheckout | null): Key[] {
+  const keys: Key[] = []
   for (let at = directory; ; at = parentOf(at)) {
-    wanted.push("dir", at)
+    keys.push(["dir", at])
     if (at === parentOf(at)) break
   }
-  if (git !== null) {
-    wanted.push("git-dir", git.commonDir, "remote", `file:${git.commonDir}`)
-    const inode = identityKey(git.identity)
-    if (inode !== null) wanted.push("git-inode", inode)
-    if (git.remote !== null) wanted.push("remote", git.remote)
-    if (git.remote?.startsWith("file:")) wanted.push("git-dir", git.remote.slice(5))
-  }
-  const pairs = Array(wanted.length / 2).fill("(?, ?)").join(", ")
-  const sql = `with wanted (kind, key) as (values ${pairs})
+  const inode = identityKey(git?.identity ?? null)
+  if (git !== null) keys.push(["git-dir", git.commonDir])
+  if (inode !== null) keys.push(["git-inode", inode])
+  return keys
+}
+
+function remoteKeys({ commonDir, remote }: GitCheckout): Key[] {
+  const keys: Key[] = [["remote", `file:${commonDir}`]]
+  if (remote !== null) keys.push(["remote", remote])
+  if (remote?.startsWith("file:")) keys.push(["git-dir", remote.slice("file:".length)])
+  return keys
+}
+
+/** Rule 1 decides alone. */
+function isSettled({ identity }: GitCheckout, rows: KeyRow[]): boolean {
+  return identity !== null && identity.birth !== "" && rows.some(({ kind }) => kind === "git-inode")
+}
+
+/** Those of the keys that are known, with their projects: one query, one look-up each. */
+function knownKeys(db: Database, keys: Key[]): KeyRow[] {
+  const sql = `with wanted (kind, key) as (values ${keys.map(() => "(?, ?)").join(", ")})
     select k.kind, k.key, k.unlinked, k.announced, p.seq, p.id, p.name, p.created_at
     from wanted join project_key k on k.kind = wanted.kind and k.key = wanted.key join project p on p.id = k.project_id`
-  return db.query(sql).all(...wanted) as KeyRow[]
+  return db.query(sql).all(...keys.flat()) as KeyRow[]
 }
 
 function projectOf({ seq, id, name, created_at }: KeyRow): Project {
