@@ -28,7 +28,7 @@ const TARGETS = {
 type Target = keyof typeof TARGETS
 
 /** Variables by which a caller's environment would turn a compiled program into something else: see closeBackDoors(). */
-const BACK_DOORS = ["BUN_OPTIONS", "BUN_BE_BUN"]
+const BACK_DOORS = ["BUN_OPTIONS", "BUN_BE_BUN", "BUN_INSPECT", "BUN_INSPECT_CONNECT_TO", "BUN_INSPECT_PRELOAD"]
 
 const root = import.meta.dir
 
