@@ -160,8 +160,8 @@ get_bun() {
   step "npm install $package" "$stage" npm install --prefix "$stage/bun" --cache "$stage/npm" --no-audit --no-fund --no-update-notifier --ignore-scripts "$package@$BUN"
   bun=$stage/bun/node_modules/$package/bin/bun
   [ -x "$bun" ] || die "npm brought no Bun for $target; install Bun $BUN and try again"
-  BUN_INSTALL_CACHE_DIR=$stage/cache
-  export BUN_INSTALL_CACHE_DIR
+  BUN_INSTALL_CACHE_DIR=$stage/cache BUN_RUNTIME_TRANSPILER_CACHE_PATH=0
+  export BUN_INSTALL_CACHE_DIR BUN_RUNTIME_TRANSPILER_CACHE_PATH
 }
 
 download() {
