@@ -1,6 +1,8 @@
 import type { Database } from "bun:sqlite"
 import { closeSync, existsSync, lstatSync, openSync, readSync, realpathSync, statSync } from "node:fs"
 import { defineCommand } from "citty"
+import type { ProveTool } from "../agents/prove.ts"
+import { NswrapError } from "../errors.ts"
 import { openForReading, openForWriting, SCHEMA_VERSION } from "../store/database.ts"
 import { journalFor } from "../store/create.ts"
 import { listProposals } from "../store/proposals.ts"
@@ -10,9 +12,9 @@ import { loadVectors } from "../system/usearch.ts"
 import { commit, version } from "../version.ts"
 import { compareVersions, isShim, resolveOnPath, toolVersion } from "../wrap/program.ts"
 import { TOOLS } from "../wrap/tool-table.ts"
-import type { Channel, Tool } from "../wrap/tools.ts"
+import { type Channel, findTool, type Tool } from "../wrap/tools.ts"
 import { type Home, readHome, userTools } from "./home.ts"
-import { bold, cut, dateTime, dim, oneLine, print, printJson, terminalWidth } from "./output.ts"
+import { bold, cut, dateTime, dim, oneLine, print, printJson, tell, terminalWidth } from "./output.ts"
 
 type State = "ok" | "note" | "warning" | "broken"
 
@@ -25,16 +27,23 @@ interface Check {
 export default defineCommand({
   meta: {
     name: "doctor",
-    description: `Checks the home, the database, permissions, PATH, every tool, the configuration, and tells why the last run without context
-had none. Brings an older database up to date. Status 1 when something is broken.
+    description: `Checks the home, the database, permissions, PATH, every tool and the configuration, and tells why the last run without
+context had none. Brings an older database up to date. Status 1 when something is broken.
+--prove starts each installed tool (or those named) in a scratch home against a server on 127.0.0.1, and shows where
+in its request the context landed. Nothing leaves this computer, and nothing is left behind.
 
-  nswrap doctor --json`,
+  nswrap doctor --json
+  nswrap doctor --prove claude codex`,
   },
   args: {
+    tool: { type: "positional", required: false, valueHint: "TOOL…", description: "with --prove: only these" },
+    prove: { type: "boolean", description: "prove with the real tools that they get the context" },
     json: { type: "boolean", description: "print JSON" },
   },
   async run({ args }) {
     const home = readHome()
+    if (args.prove) return await prove(home, { names: args._, json: args.json === true })
+    if (args._.length > 0) throw new NswrapError("usage", `nswrap doctor takes no ${args._[0]}; nswrap doctor --prove ${args._[0]} proves a tool`)
     const { checks: database, ready } = await checkDatabase(home)
     const tools = checkTools(home)
     const checks: Check[] = [
@@ -55,6 +64,28 @@ had none. Brings an older database up to date. Status 1 when something is broken
     return isBroken ? 1 : 0
   },
 })
+
+async function prove({ env, settings }: Home, { names, json }: { names: string[]; json: boolean }): Promise<number> {
+  const { formatProve, PROVABLE, runProve } = await import("../agents/prove.ts")
+  const path = env["PATH"] ?? ""
+  const tools: ProveTool[] = []
+  for (const name of names.length > 0 ? names : PROVABLE) {
+    const tool = findTool(name, userTools(settings))
+    if (tool === null || !PROVABLE.includes(tool.name)) throw new NswrapError("usage", `${name} cannot be proved: there are recipes for ${PROVABLE.join(", ")}`)
+    const program = tool.names.map((each) => resolveOnPath(each, path)).find((each) => each !== null && !isShim(each))
+    if (program) tools.push({ name: tool.name, program, version: toolVersion(program, tool) })
+    else if (names.length > 0) throw new NswrapError("not-found", `${name} is not on PATH; install it, then prove it`)
+  }
+  if (tools.length === 0) throw new NswrapError("not-found", `none of ${PROVABLE.join(", ")} is on PATH`)
+  const onStart = (name: string): void => tell(`nswrap: starting ${name} …`)
+  // Interpreted, the program alone is bun: it needs the file too.
+  const self = Bun.main.startsWith("/$bunfs/") ? [process.execPath] : [process.execPath, Bun.main]
+  const proofs = await runProve({ tools, self, env, onStart: json ? undefined : onStart })
+  const isProved = proofs.every(({ state }) => state === "proved")
+  if (json) printJson({ ok: isProved, proofs })
+  else print(formatProve(proofs))
+  return isProved ? 0 : 1
+}
 
 function checkHome({ paths, settings, env }: Home): Check {
   const place = paths.data === paths.config ? paths.data : `${paths.data}, settings in ${paths.config}`
