@@ -4,11 +4,9 @@ import * as portable from "./portable.ts"
 /*
  * Files, descriptors and the environment straight from libc, because on the hot path node:fs costs 1.1 ms to import and
  * Bun.file() a thread. A symbol is looked up when it is first called: the first costs 0.1 ms, each further one 5 µs.
- * Linux (glibc, musl) on x64 and arm64; elsewhere src/system/portable.ts answers, by node:fs.
+ * Linux (glibc, musl) on x64 and arm64; elsewhere, and where bun:ffi is refused because the system or BUN_JSC_useJIT=0
+ * allows no code to be made, src/system/portable.ts answers, by node:fs.
  */
-
-export const LINUX = process.platform === "linux"
-const WINDOWS = process.platform === "win32"
 
 /** `bun build --define NSWRAP_LIBC='"musl"'` marks a musl build; asking the running system could open the wrong libc. */
 declare const NSWRAP_LIBC: string | undefined
@@ -20,10 +18,15 @@ const LIBC = process.platform === "darwin"
     ? `/lib/ld-musl-${process.arch === "arm64" ? "aarch64" : "x86_64"}.so.1`
     : "libc.so.6"
 
+/** libc can be called. */
+export const NATIVE = process.platform !== "win32" && canCallLibc()
+/** And is Linux's, of which more is used than of others'. */
+export const LINUX = process.platform === "linux" && NATIVE
+
 /** A C function taking numbers, bytes (their address) or null, and answering a number. */
 export type NativeFunction = (...args: (number | Uint8Array | null)[]) => number
 
-/** A function of libc, looked up at its first call. Throws at that call when libc lacks it. Not on Windows. */
+/** A function of libc, looked up at its first call. Throws at that call when libc lacks it, or is not to be called at all (NATIVE). */
 export function libc(name: string, args: FFIFunction["args"], returns: FFIFunction["returns"] = "i32"): NativeFunction {
   let found: NativeFunction | null = null
   return (...values) => {
@@ -223,13 +226,13 @@ const FILE_SYSTEMS: Record<number, string> = {
 
 /** Sets a variable for the command that replaces us; process.env keeps what it was. */
 export function setEnv(name: string, value: string): void {
-  if (WINDOWS) return portable.setEnv(name, value)
+  if (!NATIVE) return portable.setEnv(name, value)
   if (name !== "" && !name.includes("=") && validPath(name) && !value.includes("\0")) setenv(cString(name), cString(value), 1)
 }
 
 /** Removes a variable for the command that replaces us. */
 export function unsetEnv(name: string): void {
-  if (WINDOWS) return portable.unsetEnv(name)
+  if (!NATIVE) return portable.unsetEnv(name)
   if (name !== "" && !name.includes("=") && validPath(name)) unsetenv(cString(name))
 }
 
@@ -286,6 +289,15 @@ export function pollOne(fd: number, events: number, waitMs: number): number {
 /** The address of bytes that must stay alive while C uses it. */
 export function addressOf(bytes: Uint8Array): number {
   return ptr(bytes)
+}
+
+function canCallLibc(): boolean {
+  try {
+    dlopen(LIBC, { close: { args: ["i32"], returns: "i32" } })
+    return true
+  } catch {
+    return false
+  }
 }
 
 function openFile(path: string, flags: number, mode: number): number {

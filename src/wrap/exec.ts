@@ -1,6 +1,6 @@
 import { CString, FFIType, type Pointer } from "bun:ffi"
 import {
-  addressOf, close, cString, ENOENT, errno, fcntl, fileExists, libc, LINUX, open, readFileBytes, readFileText,
+  addressOf, close, cString, ENOENT, errno, fcntl, fileExists, libc, LINUX, NATIVE, open, readFileBytes, readFileText,
 } from "../system/libc.ts"
 
 /*
@@ -17,7 +17,7 @@ export type ArgvPart = string | { raw: number; before?: string }
  * `argv` begins with the command's own name, as in C. Returns only to say why the command could not be started.
  */
 export function execCommand({ file, argv }: { file: string; argv: ArgvPart[] }): { errno: number } {
-  if (process.platform === "win32") return runAsChild(file, argv)
+  if (!NATIVE) return startByBun(file, argv)
   restoreSignals()
   if (LINUX) {
     restoreDescriptors()
@@ -207,14 +207,26 @@ function inPath(name: string): boolean {
 
 export function reasonText(reason: number): string {
   if (reason === ENOEXEC) return "cannot execute binary file: Exec format error"
+  if (!NATIVE) return "cannot execute"
   return new CString(strerror(reason) as Pointer).toString()
 }
 
-/** Windows cannot replace a process: the command runs as our child and we end with its status. Not run there yet. */
-function runAsChild(file: string, argv: ArgvPart[]): { errno: number } {
-  const path = Bun.which(file)
-  if (path === null) return { errno: ENOENT }
-  const args = argv.slice(1).map((part) => (typeof part === "string" ? part : (Bun.argv[part.raw + 1] ?? "")))
-  const child = Bun.spawnSync([path, ...args], { stdin: "inherit", stdout: "inherit", stderr: "inherit", env: process.env })
+/**
+ * Where libc cannot be called: Bun's own exec, with what it changes for the command; on Windows, which cannot replace a
+ * process, as our child, and we end with its status (not run there yet).
+ */
+function startByBun(file: string, argv: ArgvPart[]): { errno: number } {
+  const path = file.includes("/") ? file : Bun.which(file)
+  if (path === null || !fileExists(path)) return { errno: ENOENT }
+  const args: string[] = []
+  for (const part of argv) args.push(typeof part === "string" ? part : (Bun.argv[part.raw + 1] ?? ""))
+  // Bun warns on stderr that this is experimental.
+  process.emitWarning = () => {}
+  try {
+    process.execve?.(path, args, process.env)
+  } catch {
+    return { errno: EACCES }
+  }
+  const child = Bun.spawnSync([path, ...args.slice(1)], { stdin: "inherit", stdout: "inherit", stderr: "inherit", env: process.env })
   process.exit(child.exitCode)
 }
