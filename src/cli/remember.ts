@@ -26,7 +26,7 @@ elsewhere it is global. A newer memory of the same --subject takes the older one
   args: {
     text: { type: "positional", required: false, valueHint: "TEXT…", description: "the text; without it stdin is read" },
     file: { type: "string", valueHint: "FILE", description: "take the text from a file" },
-    kind: { type: "string", valueHint: "KIND", description: "fact (default), preference, decision, rule, note, episode, procedure, or a word of your own" },
+    kind: { type: "string", valueHint: "KIND", description: "fact, preference, decision, rule, note, episode, procedure, or your own word" },
     scope: { type: "string", valueHint: "global|project|session", description: "who sees it; by default the project when there is one" },
     project: { type: "string", valueHint: "NAME", description: "the project it belongs to, instead of this directory's" },
     tool: { type: "string", valueHint: "TOOL", description: "only for this tool" },
@@ -214,5 +214,5 @@ function offerToSupersede(db: Database, home: Home, { memory, other }: { memory:
 }
 
 function short(text: string): string {
-  return cut(oneLine(text), Math.min(100, (terminalWidth() ?? 100) - 20))
+  return cut(oneLine(text), Math.max(20, Math.min(100, (terminalWidth() ?? 140) - 40)))
 }

@@ -13,8 +13,8 @@ const SHELLS = ["bash", "zsh", "fish"] as const
 export default defineCommand({
   meta: {
     name: "shell-init",
-    description: `Prints functions, so that plain \`claude\`, \`codex\`… (those found on PATH) are started with their context, and completions.
-\`command claude\` still runs the tool without nswrap.
+    description: `Prints functions, so that plain \`claude\`, \`codex\`… (those found on PATH) are started with their context, and
+completions. \`command claude\` still runs the tool without nswrap.
 
   eval "$(nswrap shell-init bash)"          in ~/.bashrc
   eval "$(nswrap shell-init zsh)"           in ~/.zshrc
