@@ -34,7 +34,7 @@ const RECALLED_HEADING = "\nRecalled for this request, most relevant first:\n"
 const PERSONA_MARK = " … (cut to the budget)"
 
 const BYTES_PER_TOKEN = 3
-const KIND_CHARACTERS_MAX = 32
+const WORD_CHARACTERS_MAX = 32
 const NAME_CHARACTERS_MAX = 80
 
 export interface ContextInput {
@@ -232,17 +232,17 @@ function addRecalled(page: Page, memories: Memory[]): Memory[] {
 function addShortened(page: Page, memory: Memory, sharing: boolean): boolean {
   const head = RECALLED_HEADING + labelOf(memory)
   const limit = (sharing ? Math.floor(page.bytesLeft / 2) : page.bytesLeft) - countBytes(head) - 1
-  const body = cut(indent(clean(memory.text)), limit, ` … (nswrap show ${shortId(kindOf(memory.id))})`)
+  const body = cut(indent(clean(memory.text)), limit, ` … (nswrap show ${wordOf(shortId(memory.id))})`)
   return body !== "" && add(page, `${head}${body}\n`)
 }
 
 function labelOf({ kind, created_at, confidence }: Memory): string {
-  return `- (${kindOf(kind)}, ${dateOf(created_at)}, ${Math.round(confidence * 100) / 100}) `
+  return `- (${wordOf(kind)}, ${dateOf(created_at)}, ${Math.round(confidence * 100) / 100}) `
 }
 
-/** A kind is an open set, so what it holds is not trusted: letters, digits, `_` and `-` only. */
-function kindOf(kind: string): string {
-  const word = kind.slice(0, KIND_CHARACTERS_MAX).replaceAll(/[^\p{L}\p{M}\p{N}_-]+/gu, "-")
+/** Kinds are an open set and ids are imported, so neither is trusted: letters, digits, `_` and single `-` only. */
+function wordOf(text: string): string {
+  const word = text.slice(0, WORD_CHARACTERS_MAX).replaceAll(/[^\p{L}\p{M}\p{N}_]+/gu, "-")
   return word === "" ? "note" : word
 }
 
