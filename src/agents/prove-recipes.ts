@@ -26,6 +26,9 @@ export interface Recipe {
 
 const MODEL = "m1"
 
+/** Qwen would send what goes to loopback through a proxy too. */
+const DIRECT = { HTTPS_PROXY: "", https_proxy: "" }
+
 /** By the tool's name in the table of tools. Run with the versions that `bun run prove` pins. */
 export const RECIPES: Record<string, Recipe> = {
   claude: {
@@ -51,6 +54,8 @@ export const RECIPES: Record<string, Recipe> = {
       "-c", "model_provider=proof",
       "-c", "analytics.enabled=false",
       "-c", "check_for_update_on_startup=false",
+      // These fetch their catalogues from github.com and chatgpt.com.
+      "-c", "features={plugins=false,remote_plugin=false,apps=false}",
       "-m", MODEL,
       prompt,
     ],
@@ -88,6 +93,9 @@ export const RECIPES: Record<string, Recipe> = {
       OPENCODE_DISABLE_AUTOUPDATE: "1",
       OPENCODE_DISABLE_LSP_DOWNLOAD: "1",
       OPENCODE_DISABLE_DEFAULT_PLUGINS: "1",
+      // It installs the types of its plugins from npm at every first start.
+      npm_config_registry: `${url}/npm/`,
+      npm_config_fetch_retries: "0",
     }),
   },
   qwen: {
@@ -100,7 +108,7 @@ export const RECIPES: Record<string, Recipe> = {
         telemetry: { enabled: false },
       }),
     }),
-    env: ({ url }) => ({ OPENAI_API_KEY: "none", OPENAI_BASE_URL: `${url}/v1`, OPENAI_MODEL: MODEL }),
+    env: ({ url }) => ({ OPENAI_API_KEY: "none", OPENAI_BASE_URL: `${url}/v1`, OPENAI_MODEL: MODEL, ...DIRECT }),
   },
   copilot: {
     ownBy: "--plugin-dir",

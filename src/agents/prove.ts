@@ -161,7 +161,8 @@ function newProof(scratch: string, url: string): Proof {
 
 /**
  * What a tool gets of the user's environment: where programs and characters are, nothing else. No key, no proxy and no
- * setting of a tool reaches it.
+ * setting of a tool reaches it. Each recipe switches off what would call home; what is forgotten meets a proxy that is not
+ * there.
  */
 function cleanEnvironment(env: Record<string, string | undefined>, scratch: string): Record<string, string> {
   const kept = Object.entries(env).filter((each): each is [string, string] => each[1] !== undefined && KEPT.has(each[0]))
@@ -175,9 +176,14 @@ function cleanEnvironment(env: Record<string, string | undefined>, scratch: stri
     TERM: "dumb",
     NO_COLOR: "1",
     DO_NOT_TRACK: "1",
+    HTTPS_PROXY: NO_SUCH_PROXY,
+    https_proxy: NO_SUCH_PROXY,
+    NO_PROXY: "127.0.0.1,localhost",
+    no_proxy: "127.0.0.1,localhost",
   }
 }
 
+const NO_SUCH_PROXY = "http://127.0.0.1:9"
 const KEPT = new Set(["PATH", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "TZ", "USER", "LOGNAME", "SHELL"])
 
 /** Gives the scratch home a persona and a memory that the prompt finds, by the commands that a user would type. */
