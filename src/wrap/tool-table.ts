@@ -120,7 +120,7 @@ export const TOOLS: Tool[] = [
   {
     name: "opencode",
     names: ["opencode", "opencode-ai"],
-    packages: ["opencode-ai"],
+    packages: ["opencode-ai", "opencode"],
     channel: { kind: "opencode" },
     minimum: "1.1.11",
     root: {
