@@ -1,9 +1,11 @@
 import type { Database } from "bun:sqlite"
 import { defineCommand } from "citty"
 import { NswrapError } from "../errors.ts"
-import { getPersona, personaHistory, setPersona } from "../store/persona.ts"
+import { getPersona, personaHistory } from "../store/persona.ts"
+import { setPersona } from "../store/set-persona.ts"
+import { ensureProject } from "../store/projects.ts"
 import { editText } from "./editor.ts"
-import { type Home, placeOf, readCount, readHome, reading, writing } from "./home.ts"
+import { type Home, placeForWriting, placeOf, readCount, readHome, reading, writing } from "./home.ts"
 import { cut, dateTime, oneLine, print, printJson, tell, terminalWidth, visible } from "./output.ts"
 import { readText, tellRedactions } from "./remember.ts"
 
@@ -46,10 +48,10 @@ const edit = defineCommand({
   args: { project, json },
   async run({ args }) {
     const home = readHome()
-    const before = await reading(home, (db) => getPersona(db, ownerOf(db, home, args.project).id))
+    const before = await reading(home, (db) => textOf(db, home, args.project))
     const text = editText(home, { text: before, name: "persona" })
     await writing(home, (db) => {
-      if (getPersona(db, ownerOf(db, home, args.project).id) !== before) throw new NswrapError("conflict", "the persona was changed by another process meanwhile; nothing was changed")
+      if (textOf(db, home, args.project) !== before) throw new NswrapError("conflict", "the persona was changed by another process meanwhile; nothing was changed")
       save(db, home, { text: text ?? before, project: args.project, json: args.json === true })
     })
   },
@@ -90,9 +92,22 @@ export default defineCommand({
   subCommands: { get, set, edit, history },
 })
 
+/** "" also for a directory that is no project yet. */
+function textOf(db: Database, home: Home, given: string | undefined): string {
+  if (given === "." && placeOf(db, home, {}).project === null) return ""
+  return getPersona(db, ownerOf(db, home, given).id)
+}
+
 interface Owner {
   id: string | null
   name: string | null
+}
+
+/** Where a persona is set, this directory becomes a project if it is none yet, as it does for `remember`. */
+function ownerForWriting(db: Database, home: Home, given: string | undefined): Owner {
+  if (given !== ".") return ownerOf(db, home, given)
+  const { id, name } = placeForWriting(db, home, {}).project ?? ensureProject(db, home.cwd, { now: home.now })
+  return { id, name }
 }
 
 function ownerOf(db: Database, home: Home, given: string | undefined): Owner {
@@ -103,7 +118,7 @@ function ownerOf(db: Database, home: Home, given: string | undefined): Owner {
 }
 
 function save(db: Database, home: Home, { text, project, json }: { text: string; project: string | undefined; json: boolean }): void {
-  const owner = ownerOf(db, home, project)
+  const owner = ownerForWriting(db, home, project)
   const result = setPersona(db, { text, project: owner.id, actor: home.env["NSWRAP_TOOL"] || "user" }, { now: home.now })
   tellRedactions(result.redactions)
   const outcome = !result.changed ? "unchanged" : result.text === "" ? "removed" : "set"

@@ -78,7 +78,7 @@ _nswrap() {
   COMPREPLY=()
   if [ "$COMP_CWORD" -eq 1 ]; then
     COMPREPLY=($(compgen -W "${[...words.map(({ name }) => name), "help", "version", ...OPTIONS].join(" ")}" -- "$word"))
-    [ "\${#COMPREPLY[@]}" -gt 0 ] || COMPREPLY=($(compgen -c -- "$word"))
+    [ "\${#COMPREPLY[@]}" -gt 0 ] || COMPREPLY=($(compgen -c -- "$word" | sort -u))
     return
   fi
   case "$before" in
@@ -87,7 +87,7 @@ _nswrap() {
     --tool) COMPREPLY=($(compgen -W "${TOOLS.map(({ name }) => name).join(" ")}" -- "$word")); return ;;
     --project) COMPREPLY=($(compgen -W "$(${PROJECTS})" -- "$word")); return ;;
     --file) COMPREPLY=($(compgen -f -- "$word")); return ;;
-    --) COMPREPLY=($(compgen -c -- "$word")); return ;;
+    --) COMPREPLY=($(compgen -c -- "$word" | sort -u)); return ;;
   esac
   case "$command" in
 ${words.map(({ name, options, subCommands, takesIds }) => `    ${name}) choices="${[...subCommands, ...options].join(" ")}"${takesIds ? `; case "$word" in -*) ;; *) choices="$choices $(${IDS})" ;; esac` : ""} ;;`).join("\n")}

@@ -1,11 +1,9 @@
 import { NswrapError } from "../errors.ts"
 import { readFileText } from "../system/libc.ts"
+import { type Mode, MODES } from "./modes.ts"
 import type { Environment, Paths } from "./paths.ts"
 
 const CONFIG_BYTES_MAX = 256 * 1024
-
-export const MODES = ["bypass", "minimal", "balanced", "complete", "adaptive"] as const
-export type Mode = (typeof MODES)[number]
 
 /** How a project or tool stands to context: unset = on. */
 export type Switch = "on" | "off"

@@ -19,25 +19,45 @@ export function isTaskWord(term: string): boolean {
   return TASK_STEMS.has(term)
 }
 
-const WORD = /[\p{L}\p{N}]+(?:[_'’][\p{L}\p{N}]+)*/gu
-const MARKS = /\p{M}+/gu
-const CASE_CHANGE = /(?<=\p{Ll}|\d)(?=\p{Lu})|(?<=\p{Lu})(?=\p{Lu}\p{Ll})/u
-/** APIs, URLs, PRs: one word, though a capital stands before a small letter. */
-const PLURAL_ACRONYM = /^\p{Lu}{2,}s$/u
-const UNSPACED = /[\u0E00-\u0EFF\u1000-\u109F\u1780-\u17FF\u3040-\u30FF\u3400-\u9FFF\uF900-\uFAFF]/
+/** Patterns of Unicode classes cost 1.5 ms to build, so they are made for the first text that is not ASCII. */
+interface Patterns {
+  word: RegExp
+  caseChange: RegExp
+  /** APIs, URLs, PRs: one word, though a capital stands before a small letter. */
+  pluralAcronym: RegExp
+}
+const ASCII: Patterns = {
+  word: /[A-Za-z0-9]+(?:[_'][A-Za-z0-9]+)*/g,
+  caseChange: /(?<=[a-z\d])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])/,
+  pluralAcronym: /^[A-Z]{2,}s$/,
+}
+let anyScript: (Patterns & { marks: RegExp; unspaced: RegExp }) | null = null
+const unicode = (): NonNullable<typeof anyScript> => ({
+  word: /[\p{L}\p{N}]+(?:[_'’][\p{L}\p{N}]+)*/gu,
+  caseChange: /(?<=\p{Ll}|\d)(?=\p{Lu})|(?<=\p{Lu})(?=\p{Lu}\p{Ll})/u,
+  pluralAcronym: /^\p{Lu}{2,}s$/u,
+  marks: /\p{M}+/gu,
+  unspaced: /[\u0E00-\u0EFF\u1000-\u109F\u1780-\u17FF\u3040-\u30FF\u3400-\u9FFF\uF900-\uFAFF]/,
+})
 const WORD_LENGTH_MAX = 64
 
 function* words(text: string): Generator<string> {
-  const plain = isAscii(text) ? text : text.normalize("NFKD").replace(MARKS, "")
-  for (const match of plain.matchAll(WORD)) {
+  if (isAscii(text)) return yield* wordsOf(text, ASCII)
+  anyScript ??= unicode()
+  const { marks, unspaced } = anyScript
+  for (const word of wordsOf(text.normalize("NFKD").replace(marks, ""), anyScript)) {
+    if (unspaced.test(word)) yield* bigrams(word)
+    else yield word
+  }
+}
+
+function* wordsOf(text: string, { word, caseChange, pluralAcronym }: Patterns): Generator<string> {
+  for (const match of text.matchAll(word)) {
     const run = match[0].replace(/['’][sS]$/, "").replace(/['’]/g, "")
     if (run.length > WORD_LENGTH_MAX * 4) continue
-    if (UNSPACED.test(run)) {
-      yield* bigrams(run.toLowerCase())
-      continue
+    if ((run.includes("_") || caseChange.test(run)) && !pluralAcronym.test(run)) {
+      for (const part of run.split("_").flatMap((piece) => piece.split(caseChange))) if (part !== "") yield part.toLowerCase().slice(0, WORD_LENGTH_MAX)
     }
-    const parts = (run.includes("_") || CASE_CHANGE.test(run)) && !PLURAL_ACRONYM.test(run) ? run.split("_").flatMap((part) => part.split(CASE_CHANGE)) : [run]
-    if (parts.length > 1) for (const part of parts) if (part !== "") yield part.toLowerCase().slice(0, WORD_LENGTH_MAX)
     yield run.replaceAll("_", "").toLowerCase().slice(0, WORD_LENGTH_MAX)
   }
 }
@@ -154,8 +174,9 @@ function endsCvc(w: string): boolean {
   return n >= 3 && !isVowel(w, n - 1) && isVowel(w, n - 2) && !isVowel(w, n - 3) && !/[wxy]$/.test(w)
 }
 
+/** Stems, so that nothing has to be stemmed at start. */
 const TASK_STEMS = new Set(
-  ("fix fixing bug issue problem error add create make write implement build update change modify improve refactor review explain show tell find check " +
-    "help need want use using run get set look try work working does file files code function line thing things way question answer new good best " +
-    "project task today").split(" ").map(stem),
+  ("fix bug issu problem error add creat make write implement build updat chang modifi improv refactor review explain show " +
+    "tell find check help need want us run get set look try work doe file code function line thing wai question answer new " +
+    "good best project task todai").split(" "),
 )

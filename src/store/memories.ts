@@ -5,7 +5,8 @@ import { stripContext } from "../memory/context.ts"
 import { type Memory, type NewMemory, SCOPES, shortId, TEXT_BYTES_MAX } from "../memory/memory.ts"
 import { redact, type Redaction } from "../memory/redact.ts"
 import { inTransaction } from "./database.ts"
-import { insertMemory, memoryFromRow, type MemoryRow, recordHistory, scopedTerm, scopeKey, textHash, updateRow } from "./rows.ts"
+import { insertMemory, recordHistory, scopeKey, textHash, updateRow } from "./indexed-rows.ts"
+import { memoryFromRow, type MemoryRow, scopedTerm } from "./rows.ts"
 
 export interface Remembered {
   memory: Memory

@@ -1,5 +1,6 @@
 import { NswrapError } from "../errors.ts"
-import { MODES, type Mode } from "../config/settings.ts"
+import { MODES, type Mode } from "../config/modes.ts"
+import type { Environment } from "../config/paths.ts"
 
 export interface WrapOptions {
   tool: string | null
@@ -11,6 +12,21 @@ export interface WrapOptions {
   exportText: boolean
   channel: "stdin" | "file" | null
 }
+
+export interface WrapRequest {
+  /** The command and its arguments. */
+  argv: string[]
+  /** Where `argv` begins in this process's own command line, so that arguments keep their bytes. */
+  rawOffset: number
+  options: WrapOptions
+  env: Environment
+  cwd: string
+  /** A command of ours that a mistyped name is near to. */
+  suggest: (name: string) => Promise<string | null>
+}
+
+/** Paths of shims passed on the way to the real tool, separated by colons. */
+export const SHIMS = "NSWRAP_SHIMS"
 
 /** What a command line asks for: to wrap a program, to run one of our own commands, or the short help. */
 export type Request =

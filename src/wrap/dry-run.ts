@@ -1,8 +1,9 @@
 import { argumentsOf } from "./channel.ts"
-import type { Plan } from "./wrap.ts"
+import type { Plan } from "./plan.ts"
+import type { WrapRequest } from "./arguments.ts"
 
 /** Prints the exact command line, the variables added, what comes before stdin, and the context with the file that holds it. */
-export function printDryRun({ request, injection, context, file, run, bypass }: Plan & { bypass: string | null }): number {
+export function printDryRun(request: WrapRequest, { injection, context, file, run, bypass }: Plan): number {
   const argv = injection === null ? request.argv : argumentsOf(injection.argv, request.argv)
   const lines = [
     `command      ${argv.map(quote).join(" ")}`,

@@ -1,234 +1,51 @@
-import type { Database } from "bun:sqlite"
-import { type Environment, type Paths, resolvePaths } from "../config/paths.ts"
-import { readSettings, type Settings } from "../config/settings.ts"
-import { openForReading, openForWriting } from "../store/database.ts"
-import { locateProject, type Located, recordJoin } from "../store/projects.ts"
-import { recordRun, type Run } from "../store/runs.ts"
-import { isTerminal, setEnv, unsetEnv, writeErr } from "../system/libc.ts"
-import type { WrapOptions } from "./arguments.ts"
-import { applyChannel, type Injection } from "./channel.ts"
-import { isFirstTime, saveContext, saveFiles } from "./context-file.ts"
+import { setEnv, unsetEnv, writeErr } from "../system/libc.ts"
+import { SHIMS, type WrapRequest } from "./arguments.ts"
 import { execCommand, execFailure } from "./exec.ts"
-import { type PreparedContext, prepareContext } from "./prepare.ts"
-import { isShim, resolveOnPath, toolVersion } from "./program.ts"
-import { type Peeked, peekStdin, replaceStdin } from "./stdin.ts"
-import { findTool, identify, type Identified, readCommand, type Reading, type Tool, toolFromConfig } from "./tools.ts"
+import type { Plan } from "./plan.ts"
+import { isTrivial } from "./trivial.ts"
 
-export interface WrapRequest {
-  /** The command and its arguments. */
-  argv: string[]
-  /** Where `argv` begins in this process's own command line, so that arguments keep their bytes. */
-  rawOffset: number
-  options: WrapOptions
-  env: Environment
-  cwd: string
-  /** A command of ours that a mistyped name is near to. */
-  suggest: (name: string) => Promise<string | null>
-}
-
-const STDIN_BYTES_MAX = 64 * 1024
-const STDIN_WAIT_MS = 50
 const PREFILLED_BYTES_MAX = 1024 * 1024
-/** Paths of shims passed on the way to the real tool, separated by colons. */
-const SHIMS = "NSWRAP_SHIMS"
 
 /**
- * The whole story of a wrapped run: who is started, what is known, what of it matters, how it gets there, hand over.
- * The command starts whatever happens on the way (an error of ours is a reason in the run's record, not the user's).
+ * The story of a wrapped run. What takes no context becomes the command at once; for all else it is found out which tool,
+ * project and prompt this is and what matters for it (plan.ts), and then our process becomes the command too.
  * Returns only when the command could not be started (its exit status), or after a dry run.
  */
 export async function wrap(request: WrapRequest): Promise<number> {
-  const { options, env, argv } = request
-  const stages = newStages()
-  const paths = pathsOrNull(env)
-  const settings = readSettings(env, paths)
-  const tools = userTools(settings)
-  const identified = identify(argv, tools)
-  const program = locateProgram(request, identified)
-  const reading = readCommand(identified.tool, argv.slice(identified.at + 1))
-  const owner = options.tool ?? settings.toolName
-  stages.mark("read")
-
-  const run: Run = {
-    t: Date.now(), tool: (owner === null ? null : (findTool(owner, tools)?.name ?? owner)) ?? identified.tool?.name ?? null, program: identified.program,
-    project: null, mode: options.mode ?? settings.mode, channel: "none", stable: [], recalled: [], stable_tokens: 0, recalled_tokens: 0, stages: {}, reason: null,
-  }
-  const plan: Plan = { request, program, injection: null, stdin: null, context: null, file: null, run, settings, join: null }
-  const bypass = bypassReason({ request, settings, reading, program, run })
-  if (bypass !== null || paths === null) {
-    run.mode = "bypass"
-    run.reason = paths === null ? "HOME is not set" : null
-  } else {
-    try {
-      gather(plan, { paths, settings, identified, reading, tools, stages })
-    } catch (error) {
-      // Law 1: whatever is wrong with us, the command runs as if we were not there.
-      run.reason = error instanceof Error ? error.message : String(error)
-      plan.injection = null
-      plan.context = null
-    }
-  }
-  run.stages = stages.done()
-  if (options.dryRun) return (await import("./dry-run.ts")).printDryRun({ ...plan, bypass })
-  if (paths !== null && bypass === null) recordRun(paths, run)
-  if (plan.join !== null) await writeJoin(plan.join, run)
-  if (settings.debug) writeErr(debugLine(plan, bypass))
-  return handOver(plan)
+  if (isTrivial(request)) return fail(request, becomeCommand(request))
+  const { planRun } = await import("./plan.ts")
+  const plan = await planRun(request)
+  if (request.options.dryRun) return (await import("./dry-run.ts")).printDryRun(request, plan)
+  return handOver(request, plan)
 }
 
-/** What was found out about a run, for hand-over, dry run and record. */
-export interface Plan {
-  request: WrapRequest
-  program: Program
-  injection: Injection | null
-  stdin: Peeked | null
-  context: PreparedContext | null
-  /** The file that holds the context. */
-  file: string | null
-  run: Run
-  settings: Settings
-  /** A directory that turned out to belong to a known project: to be written down before hand-over. */
-  join: { paths: Paths; located: Located } | null
+function becomeCommand({ argv, rawOffset }: WrapRequest): { errno: number } {
+  return execCommand({ file: argv[0]!, argv: argv.map((_, raw) => ({ raw: raw + rawOffset })) })
 }
 
-interface Program {
-  /** What execvp gets. */
-  file: string
-  /** Where the tool's file is, when it was looked for. */
-  path: string | null
-  /** A script that calls nswrap itself: it gets its context there. */
-  isShim: boolean
-  /** Shims already passed on the way here. */
-  passed: string[]
-}
-
-interface Sources {
-  paths: Paths
-  settings: Settings
-  identified: Identified
-  reading: Reading
-  tools: Tool[]
-  stages: Stages
-}
-
-/** Fills the plan: project, prompt, context, its file, the channel. Each stage is bounded, and none starts after the deadline. */
-function gather(plan: Plan, { paths, settings, identified, reading, tools, stages }: Sources): void {
-  const { run, request } = plan
-  const { env, cwd, options, argv } = request
-  const opened = openForReading(paths)
-  stages.mark("open")
-  if (opened.state !== "ready") {
-    // No memories yet is how everyone begins, and no reason to complain.
-    run.reason = opened.state === "absent" ? null : opened.reason
-  } else {
-    const { db } = opened
-    try {
-      const located = locateProject(db, cwd)
-      if (located.joined === "moved" || located.joined === "remote") announceJoin(plan, { paths, located })
-      run.project = located.project?.name ?? null
-      stages.mark("project")
-      if (isOptedOut(settings, located, run.tool)) run.mode = "bypass"
-      else if (stages.elapsed() < settings.maxWaitMs) {
-        plan.stdin = peekAt(reading, identified, { waitMs: Math.min(STDIN_WAIT_MS, settings.maxWaitMs - stages.elapsed()), forced: options.channel === "stdin" })
-        stages.mark("stdin")
-        plan.context = choose(db, { plan, located, identified, reading, tools })
-        stages.mark("recall")
-      } else run.reason = `the deadline of ${settings.maxWaitMs} ms passed before the context was read`
-    } finally {
-      db.close()
-    }
-  }
-  if (plan.context !== null && stages.elapsed() > settings.maxWaitMs) {
-    run.reason = `the deadline of ${settings.maxWaitMs} ms passed while the context was chosen`
-    plan.context = null
-  }
-  const text = plan.context?.text ?? ""
-  const file = text === "" ? null : saveContext(paths, text, { dryRun: options.dryRun })
-  if (text !== "" && file === null) run.reason = `the context could not be written to ${paths.contexts}`
-  plan.file = file
-  plan.injection = applyChannel({
-    argv, identified, reading, env, cwd,
-    context: file === null ? null : { text, file },
-    contexts: paths.contexts,
-    stdin: plan.stdin?.kind ?? peekStdin({ maxBytes: 0, waitMs: 0 }).kind,
-    version: identified.tool === null ? null : (identified.version ?? (plan.program.path === null ? null : toolVersion(plan.program.path, identified.tool))),
-    argvAllowed: settings.argvChannels,
-    exportText: options.exportText,
-    ...(options.channel === null ? {} : { force: options.channel }),
-  })
-  if (!saveFiles(plan.injection.files, { dryRun: options.dryRun })) throw new Error(`no file could be written to ${paths.contexts}`)
-  const { notice } = plan.injection
-  if (notice !== null && !options.dryRun && isTerminal(2) && isFirstTime(paths, notice)) writeErr(`nswrap: ${notice}\n`)
-  stages.mark("channel")
-  describe(run, plan)
-}
-
-function choose(db: Database, { plan, located, identified, reading, tools }: { plan: Plan; located: Located; identified: Identified; reading: Reading; tools: Tool[] }): PreparedContext {
-  const { request, run, settings } = plan
-  const tool = run.tool === null ? null : findTool(run.tool, tools)
-  const stableOnly = reading.resume || run.mode === "minimal"
-  return prepareContext(db, {
-    project: located.project,
-    session: settings.session,
-    toolNames: [...new Set([run.tool, ...(tool?.names ?? []), ...(identified.tool?.names ?? [])])].filter((name) => name !== null),
-    prompt: promptOf(reading, plan.stdin),
-    extent: request.options.onlyPersona ? "persona" : stableOnly ? "stable" : "full",
-    settings,
-    now: run.t,
-  })
-}
-
-/** The question: the tool's own prompt argument, and what is piped in. */
-function promptOf(reading: Reading, stdin: Peeked | null): string | null {
-  const piped = stdin === null || stdin.bytes.length === 0 ? "" : new TextDecoder().decode(stdin.bytes)
-  const prompt = [reading.prompt ?? "", piped].filter((part) => part.trim() !== "").join("\n")
-  return prompt === "" ? null : prompt
-}
-
-/** Only a tool that reads its question from stdin is worth waiting for; of any other, what is there already is looked at. */
-function peekAt(reading: Reading, identified: Identified, { waitMs, forced }: { waitMs: number; forced: boolean }): Peeked {
-  const asks = forced || (identified.tool !== null && reading.readsStdin)
-  return peekStdin({ maxBytes: STDIN_BYTES_MAX, waitMs: asks ? waitMs : 0 })
-}
-
-function bypassReason({ request, settings, reading, program, run }: { request: WrapRequest; settings: Settings; reading: Reading; program: Program; run: Run }): string | null {
-  if (request.options.noContext) return "--no-context"
-  if (settings.bypass) return "NS_BYPASS_MODE"
-  if (run.mode === "bypass") return "mode bypass"
-  if (reading.bypass) return "this command takes no context"
-  if (program.isShim) return `${program.path} calls nswrap itself`
-  return null
-}
-
-/**
- * A tool found on PATH may be a script that calls nswrap (a shim): it is started as it is, and remembered in a variable, so
- * that the nswrap in it finds the real tool behind it instead of the script again.
- */
-function locateProgram({ argv, env }: WrapRequest, identified: Identified): Program {
-  const passed = (env[SHIMS] ?? "").split(":").filter((path) => path !== "")
-  const program: Program = { file: argv[0]!, path: null, isShim: false, passed }
-  if (identified.tool === null || identified.fetched) return program
-  const path = resolveOnPath(argv[identified.at]!, env["PATH"] ?? "", passed)
-  if (path === null) return program
-  return { file: identified.at === 0 && passed.length > 0 ? path : argv[0]!, path, isShim: isShim(path), passed }
-}
-
-async function handOver({ request, program, injection, stdin, run, settings }: Plan): Promise<number> {
-  const { argv, rawOffset, options } = request
+async function handOver(request: WrapRequest, plan: Plan): Promise<number> {
+  const { argv, rawOffset, env, cwd } = request
+  const { program, injection, run } = plan
   for (const [name, value] of Object.entries(injection?.environment ?? {})) setEnv(name, value)
-  if (run.channel !== "none" && run.tool !== null && findTool(run.tool) !== null) setEnv("NSWRAP_TOOL", run.tool)
+  if (plan.toolMark !== null) setEnv("NSWRAP_TOOL", plan.toolMark)
   if (program.isShim) setEnv(SHIMS, [...program.passed, program.path].join(":"))
   else if (program.passed.length > 0) unsetEnv(SHIMS)
 
-  const parts = injection?.argv ?? argv.map((_, raw) => ({ raw }))
-  const rawParts = parts.map((part) => (typeof part === "string" ? part : { ...part, raw: part.raw + rawOffset }))
+  const parts = (injection?.argv ?? argv.map((_, raw) => ({ raw }))).map((part) => (typeof part === "string" ? part : { ...part, raw: part.raw + rawOffset }))
   const prefix = injection?.stdinPrefix ?? null
-  const capture = (options.capture || settings.compat || wantsCapture(settings, run.tool)) && !options.noContext && !isTerminal(1)
-  if (capture || (prefix !== null && !prefill(prefix, stdin))) {
+  if (plan.captures || (prefix !== null && !(await prefill(prefix, plan)))) {
     const { stay } = await import("./stay.ts")
-    return fail(request, await stay({ file: program.file, argv: rawParts, prefix, capture, run, env: request.env, cwd: request.cwd }))
+    return fail(request, await stay({ file: program.file, argv: parts, prefix, capture: plan.captures, run, env, cwd }))
   }
-  return fail(request, execCommand({ file: program.file, argv: rawParts }))
+  return fail(request, execCommand({ file: program.file, argv: parts }))
+}
+
+/** Puts the context and all of a finished stdin into one pipe, so that we need not stay to feed it. */
+async function prefill(prefix: Uint8Array, { stdin }: Plan): Promise<boolean> {
+  const { replaceStdin } = await import("./stdin.ts")
+  if (stdin === null || stdin.kind === "tty" || stdin.kind === "none") return replaceStdin(prefix)
+  if (!stdin.complete || prefix.length + stdin.bytes.length > PREFILLED_BYTES_MAX) return false
+  return replaceStdin(Buffer.concat([prefix, stdin.bytes]))
 }
 
 /** The shell's words and status for a command that could not be started. */
@@ -239,111 +56,7 @@ async function fail(request: WrapRequest, { errno }: { errno: number }): Promise
   return status
 }
 
-/** Puts the context and all of a finished stdin into one pipe, so that we need not stay to feed it. */
-function prefill(prefix: Uint8Array, stdin: Peeked | null): boolean {
-  if (stdin === null || stdin.kind === "tty" || stdin.kind === "none") return replaceStdin(prefix)
-  if (!stdin.complete || prefix.length + stdin.bytes.length > PREFILLED_BYTES_MAX) return false
-  return replaceStdin(Buffer.concat([prefix, stdin.bytes]), stdin)
-}
-
 async function suggestion({ argv, suggest }: WrapRequest): Promise<string> {
   const near = await suggest(argv[0]!)
   return near === null ? "" : ` (did you mean nswrap ${near}?)`
-}
-
-function wantsCapture(settings: Settings, tool: string | null): boolean {
-  const row = tool === null ? undefined : settings.tools[tool]
-  return typeof row === "object" && row !== null && (row as Record<string, unknown>)["capture"] === true
-}
-
-/** The nearest line of the configuration decides: the project's name, its directory or one above it, the tool, then `*`. */
-export function isOptedOut(settings: Settings, located: Located, tool: string | null): boolean {
-  const row = tool === null ? undefined : (settings.tools[tool] as { context?: unknown } | undefined)
-  if (row?.context === false || row?.context === "off") return true
-  const { projects } = settings
-  if (located.project !== null && projects[located.project.name] !== undefined) return projects[located.project.name] === "off"
-  for (let directory = located.place.directory; directory !== ""; directory = directory.slice(0, directory.lastIndexOf("/"))) {
-    if (projects[directory] !== undefined) return projects[directory] === "off"
-  }
-  return projects["*"] === "off"
-}
-
-/** A checkout that joins a project by the URL it claims is told once, where somebody can read it; only then is it written down. */
-function announceJoin(plan: Plan, { paths, located }: { paths: Paths; located: Located }): void {
-  if (plan.request.options.dryRun) return
-  if (located.announce !== null) {
-    if (!isTerminal(2)) return
-    writeErr(`${located.announce}\n`)
-  }
-  plan.join = { paths, located }
-}
-
-/** The one thing the wrapper may write into the memories; when they are locked, the next run tells and tries again. */
-async function writeJoin({ paths, located }: { paths: Paths; located: Located }, { t }: Run): Promise<void> {
-  try {
-    const db = await openForWriting(paths)
-    db.run("pragma busy_timeout = 20")
-    recordJoin(db, located, { now: t })
-    db.close()
-  } catch {
-    // Nothing depends on it.
-  }
-}
-
-function userTools(settings: Settings): Tool[] {
-  return Object.entries(settings.tools).flatMap(([name, row]) => {
-    if (typeof row !== "object" || row === null || !("channel" in row)) return []
-    try {
-      return [toolFromConfig(name, row)]
-    } catch (error) {
-      settings.problems.push(error instanceof Error ? error.message : String(error))
-      return []
-    }
-  })
-}
-
-function describe(run: Run, { context, injection, file }: Plan): void {
-  if (context === null || file === null) return
-  const found = new Map(context.found.map((one) => [one.memory.id, one]))
-  run.channel = injection?.channel ?? "none"
-  run.stable = context.stable.map(({ id }) => id)
-  run.recalled = context.recalled.map(({ id }) => ({ id, score: Math.round((found.get(id)?.score ?? 0) * 1000) / 1000, why: (found.get(id)?.why ?? []).map(({ term }) => term) }))
-  run.stable_tokens = context.stableTokens
-  run.recalled_tokens = context.recalledTokens
-}
-
-function debugLine({ run, request }: Plan, bypass: string | null): string {
-  const total = Object.values(run.stages).reduce((sum, ms) => sum + ms, 0)
-  const parts = Object.entries(run.stages).map(([name, ms]) => `${name} ${ms.toFixed(2)}`)
-  const what = bypass ?? run.reason ?? `${run.stable.length} stable, ${run.recalled.length} recalled, ${run.stable_tokens + run.recalled_tokens} tokens by ${run.channel}`
-  return `nswrap: ${total.toFixed(1)} ms before ${request.argv[0]} (${parts.join(", ")}); ${run.mode}: ${what}\n`
-}
-
-function pathsOrNull(env: Environment): Paths | null {
-  try {
-    return resolvePaths(env)
-  } catch {
-    return null
-  }
-}
-
-interface Stages {
-  mark: (name: string) => void
-  elapsed: () => number
-  done: () => Record<string, number>
-}
-
-/** Milliseconds since our process began; the first stage is what Bun needed to get here. */
-function newStages(): Stages {
-  const stages: Record<string, number> = { start: performance.now() }
-  let last = stages["start"]!
-  return {
-    mark(name) {
-      const now = performance.now()
-      stages[name] = now - last
-      last = now
-    },
-    elapsed: () => performance.now(),
-    done: () => Object.fromEntries(Object.entries(stages).map(([name, ms]) => [name, Math.round(ms * 100) / 100])),
-  }
 }

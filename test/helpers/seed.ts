@@ -1,7 +1,7 @@
 import { openForWriting } from "../../src/store/database.ts"
 import { rememberMany } from "../../src/store/memories.ts"
 import { resolvePaths } from "../../src/config/paths.ts"
-import { setPersona } from "../../src/store/persona.ts"
+import { setPersona } from "../../src/store/set-persona.ts"
 import type { NewMemory } from "../../src/memory/memory.ts"
 
 const SUBJECTS = ["login endpoint", "checkout service", "invoice job", "search index", "release workflow", "staging cluster", "payment webhook", "session cache", "feature flags",
