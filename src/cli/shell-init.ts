@@ -69,7 +69,8 @@ function wrapper(name: string): string {
 }
 
 const IDS = "command nswrap list --limit 200 2>/dev/null | awk 'NR > 1 { print $1 }'"
-const PROJECTS = "command nswrap project list 2>/dev/null | awk 'NR > 1 { print $1 }'"
+/** The first column marks this directory's project. */
+const PROJECTS = `command nswrap project list 2>/dev/null | awk 'NR > 1 { print ($1 == "*") ? $2 : $1 }'`
 
 function bash(tools: string[], words: Words[]): string {
   return `${tools.map(wrapper).join("\n")}
@@ -167,7 +168,7 @@ const VALUES: Record<string, string> = {
   "--kind": ` -x -a '${KINDS.join(" ")}'`,
   "--scope": ` -x -a '${SCOPES.join(" ")}'`,
   "--tool": ` -x -a '${TOOLS.map(({ name }) => name).join(" ")}'`,
-  "--project": ` -x -a "(${PROJECTS.replaceAll("$", "\\$")})"`,
+  "--project": ` -x -a "(${PROJECTS.replaceAll(/["$]/g, "\\$&")})"`,
   "--file": " -r -F",
 }
 

@@ -64,7 +64,7 @@ test("at a terminal a near-duplicate is asked about: y supersedes, Enter does no
   const no = await atTerminal(home, shop, { args: ["remember", "The staging database of the shop listens on port 5434 behind the proxy"], type: "\n" })
   expect(no.output).toContain("Does the new one supersede it? [y/N]")
   expect(json<unknown[]>(["list"])).toHaveLength(2)
-  const yes = await atTerminal(home, shop, { args: ["remember", "The staging database of the shop listens on port 5435 behind the proxy"], type: "y\n" })
+  const yes = await atTerminal(home, shop, { args: ["remember", "The staging database of the shop listens on port 5435 behind the proxy"], type: "y\nn\n" })
   expect(yes.output).toContain("superseded")
   expect(json<unknown[]>(["list"])).toHaveLength(2)
 })
