@@ -7,7 +7,7 @@
  *   --entry FILE --outfile FILE        another program or place (tests)
  */
 import { spawnSync } from "node:child_process"
-import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs"
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { dirname, join, resolve } from "node:path"
 import { parseArgs } from "node:util"
@@ -53,7 +53,7 @@ async function buildOne() {
   say(`${outfile}  ${megabytes(bytes)}  ${manifest.version} (${commit()})`)
 }
 
-/** One gzip file per target and SHA256SUMS over them, in `sha256sum -c` format. */
+/** What a release consists of: a gzip file per target, SHA256SUMS over them (`sha256sum -c`), and install.sh. */
 async function buildRelease() {
   const folder = join(root, "dist", "release")
   rmSync(folder, { recursive: true, force: true })
@@ -69,6 +69,7 @@ async function buildRelease() {
     sums.push(`${new Bun.CryptoHasher("sha256").update(compressed).digest("hex")}  ${name}.gz`)
     say(`${name}.gz  ${megabytes(compressed.length)} (${megabytes(bytes)} unpacked)`)
   }
+  copyFileSync(join(root, "install.sh"), join(folder, "install.sh"))
   writeFileSync(join(folder, "SHA256SUMS"), `${sums.join("\n")}\n`)
 }
 

@@ -141,6 +141,9 @@ choose_places() {
 build() {
   say "Building nswrap for $target$libc_name from $checkout"
   get_bun
+  # Bun would leave a cache of what it transpiled in the home.
+  BUN_RUNTIME_TRANSPILER_CACHE_PATH=0
+  export BUN_RUNTIME_TRANSPILER_CACHE_PATH
   step "bun install" "$checkout" "$bun" install --frozen-lockfile
   step "bun build.ts" "$checkout" "$bun" build.ts --outfile "$new"
   origin="checkout $checkout" origin_checked='built here'
@@ -160,8 +163,8 @@ get_bun() {
   step "npm install $package" "$stage" npm install --prefix "$stage/bun" --cache "$stage/npm" --no-audit --no-fund --no-update-notifier --ignore-scripts "$package@$BUN"
   bun=$stage/bun/node_modules/$package/bin/bun
   [ -x "$bun" ] || die "npm brought no Bun for $target; install Bun $BUN and try again"
-  BUN_INSTALL_CACHE_DIR=$stage/cache BUN_RUNTIME_TRANSPILER_CACHE_PATH=0
-  export BUN_INSTALL_CACHE_DIR BUN_RUNTIME_TRANSPILER_CACHE_PATH
+  BUN_INSTALL_CACHE_DIR=$stage/cache
+  export BUN_INSTALL_CACHE_DIR
 }
 
 download() {
