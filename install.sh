@@ -337,7 +337,8 @@ tell_path() {
   shown=$bin
   case $bin in "$HOME"/*) shown="\$HOME${bin#"$HOME"}" ;; esac
   line="export PATH=\"$shown:\$PATH\""
-  case ${SHELL##*/} in
+  shell=${SHELL:-sh}
+  case ${shell##*/} in
     zsh) file='~/.zshrc' ;;
     fish) line="fish_add_path $shown" file='~/.config/fish/config.fish' ;;
     bash) if [ "$system" = darwin ]; then file='~/.bash_profile'; else file='~/.bashrc'; fi ;;

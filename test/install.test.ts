@@ -106,9 +106,11 @@ describe("install.sh from a release", () => {
     ["zsh", ".zshrc", 'export PATH="$HOME/.local/bin:$PATH"'],
     ["fish", "config.fish", "fish_add_path $HOME/.local/bin"],
     ["ksh", ".profile", 'export PATH="$HOME/.local/bin:$PATH"'],
+    [null, ".profile", 'export PATH="$HOME/.local/bin:$PATH"'],
   ])("for %s it tells the line for %s and edits nothing", async (shell, file, line) => {
     const home = temporaryHome()
-    const { output } = await install(["--base-url", url("/tiny")], { home, env: { SHELL: `/usr/bin/${shell}` } })
+    const { status, output } = await install(["--base-url", url("/tiny")], { home, env: { SHELL: shell === null ? undefined : `/usr/bin/${shell}` } })
+    expect(status).toBe(0)
     expect(output).toContain(file)
     expect(output).toContain(`\n       ${line}\n`)
     expect(readdirSync(home)).toEqual([".local"])
@@ -329,7 +331,7 @@ function url(path: string): string {
 interface Place {
   home: string
   path?: string
-  env?: Record<string, string>
+  env?: Record<string, string | undefined>
   stdin?: string
 }
 
