@@ -4,7 +4,7 @@ import { readSettings, type Settings } from "../config/settings.ts"
 import { openForReading, openForWriting } from "../store/database.ts"
 import { locateProject, type Located, recordJoin } from "../store/projects.ts"
 import { recordRun, type Run } from "../store/runs.ts"
-import { isTerminal, writeErr } from "../system/libc.ts"
+import { isTerminal, readFileText, writeErr } from "../system/libc.ts"
 import { applyChannel, type Injection } from "./channel.ts"
 import { isFirstTime, saveContext, saveFiles } from "./context-file.ts"
 import { type PreparedContext, prepareContext } from "./prepare.ts"
@@ -162,17 +162,19 @@ function choose(db: Database, { request, plan, located, identified, reading, too
     project: located.project,
     session: settings.session,
     toolNames: [...new Set([run.tool, ...(tool?.names ?? []), ...(identified.tool?.names ?? [])])].filter((name) => name !== null),
-    prompt: promptOf(reading, plan.stdin),
+    prompt: promptOf(reading, plan.stdin, request.cwd),
     extent: request.options.onlyPersona ? "persona" : stableOnly ? "stable" : "full",
     settings,
     now: run.t,
   })
 }
 
-/** The question: the tool's own prompt argument, and what is piped in. */
-function promptOf(reading: Reading, stdin: Peeked | null): string | null {
+/** The question: the tool's own prompt argument, the file it is told to read it from, and what is piped in. */
+function promptOf(reading: Reading, stdin: Peeked | null, cwd: string): string | null {
+  const { promptFile } = reading
+  const fromFile = promptFile === null || promptFile === "-" ? null : readFileText(promptFile.startsWith("/") ? promptFile : `${cwd}/${promptFile}`, STDIN_BYTES_MAX)
   const piped = stdin === null || stdin.bytes.length === 0 ? "" : new TextDecoder().decode(stdin.bytes)
-  const prompt = [reading.prompt ?? "", piped].filter((part) => part.trim() !== "").join("\n")
+  const prompt = [reading.prompt ?? "", fromFile ?? "", piped].filter((part) => part.trim() !== "").join("\n")
   return prompt === "" ? null : prompt
 }
 
@@ -246,7 +248,8 @@ async function writeJoin({ paths, located }: { paths: Paths; located: Located },
 
 function userTools(settings: Settings): Tool[] {
   return Object.entries(settings.tools).flatMap(([name, row]) => {
-    if (typeof row !== "object" || row === null || !("channel" in row)) return []
+    // A row of `capture` or `context` alone is a setting of a tool that is known already.
+    if (typeof row !== "object" || row === null || !["channel", "flag", "env"].some((key) => key in row)) return []
     try {
       return [toolFromConfig(name, row)]
     } catch (error) {
