@@ -65,6 +65,18 @@ test("forget --purge of a forgotten memory leaves nothing in the full-text index
   expect(filesWith(nsHome, WORD)).toEqual([])
 })
 
+test("forget --purge empties the write-ahead log that another open process keeps alive", () => {
+  const { nswrap, remember, nsHome } = newShop()
+  remember("something else stays")
+  const idle = new Database(join(nsHome, "memory.db"), { readonly: true })
+  idle.query("select count(*) from memory").get()
+  const memory = remember(SECRET)
+  expect(filesWith(nsHome, WORD)).toContain("memory.db-wal")
+  expect(nswrap(["forget", "--purge", "-y", memory.short_id]).status).toBe(0)
+  expect(filesWith(nsHome, WORD)).toEqual([])
+  idle.close()
+})
+
 test("what a purged memory superseded stays superseded", () => {
   const { nswrap, json, remember } = newShop()
   const older = remember("port 5433")
