@@ -38,6 +38,7 @@ async function dispatch(argv: string[]): Promise<number> {
     print(shortHelp())
     return 0
   }
+  if (name === "--serve") throw unknownCommand("serve")
   if (name === "help") return help(rest)
   if (name === "version" || name === "--version" || name === "-V") {
     print(`nswrap ${version} (${commit})`)
