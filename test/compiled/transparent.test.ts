@@ -172,8 +172,8 @@ describe("nothing of ours stays", () => {
   const started = (signal: string) => `
     $W sleep 30 & pid=$!
     for i in $(seq 200); do [ "$(cat /proc/$pid/comm)" = sleep ] && break; sleep 0.01; done
-    readlink /proc/$pid/exe; grep -c nswrap /proc/$pid/maps; ps -o comm= --ppid $$ | sort | uniq -c | grep -v ps
-    kill -${signal} $pid; wait $pid; echo $?; ps -o pid= --ppid $$ | wc -l; ls /proc/$pid 2>&1 | wc -l`
+    readlink /proc/$pid/exe; grep -c nswrap /proc/$pid/maps; ps -o comm= --ppid $$ > $D/children; cat $D/children
+    kill -${signal} $pid; wait $pid; echo $?; ps -o comm= --ppid $$ > $D/children; cat $D/children; test -e /proc/$pid; echo $?`
 
   test.each(["TERM", "KILL", "HUP", "USR1", "SEGV"])("the process is the command itself, and %s ends it without orphan or zombie", (signal) => {
     const line = `ulimit -c 0; ${started(signal)}`
