@@ -132,10 +132,10 @@ export function fileExists(path: string): boolean {
   return validPath(path) && access(cString(path), 0) === 0
 }
 
-/** Sets the file's times to now; nothing when it is absent. */
-export function touch(path: string): void {
+/** Sets the file's times to now; false when it is absent. */
+export function touch(path: string): boolean {
   if (!LINUX) return portable.touch(path)
-  if (validPath(path)) utimensat(AT_FDCWD, cString(path), null, 0)
+  return validPath(path) && utimensat(AT_FDCWD, cString(path), null, 0) === 0
 }
 
 /** Removes one file; true when it is gone afterwards. */

@@ -34,9 +34,12 @@ export function fileExists(path: string): boolean {
   return attempt(() => files().existsSync(path), false)
 }
 
-export function touch(path: string): void {
+export function touch(path: string): boolean {
   const now = new Date()
-  attempt(() => files().utimesSync(path, now, now), undefined)
+  return attempt(() => {
+    files().utimesSync(path, now, now)
+    return true
+  }, false)
 }
 
 export function removeFile(path: string): boolean {

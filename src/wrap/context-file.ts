@@ -9,10 +9,7 @@ const SWEEP_EVERY_MS = 86_400_000
 export function saveContext(paths: Paths, text: string, { dryRun }: { dryRun: boolean }): string | null {
   const path = `${paths.contexts}/${contentName(text)}.md`
   if (dryRun) return path
-  if (fileExists(path)) {
-    touch(path)
-    return path
-  }
+  if (touch(path)) return path
   if (!makeDirectory(paths.contexts, 0o700) || !writeFileAtomic(path, Buffer.from(text), 0o600)) return null
   return path
 }

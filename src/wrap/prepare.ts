@@ -4,7 +4,7 @@ import { type RenderedContext, renderCompat, renderContext } from "../memory/con
 import type { Memory } from "../memory/memory.ts"
 import { recall, type Recalled } from "../recall/recall.ts"
 import { isForTool, visibleScopes } from "../recall/scope.ts"
-import { getPersona } from "../store/persona.ts"
+import { getPersonas } from "../store/persona.ts"
 import { memoryFromRow, type MemoryRow } from "../store/rows.ts"
 
 export interface ContextRequest {
@@ -25,14 +25,14 @@ export interface PreparedContext extends RenderedContext {
   found: Recalled[]
 }
 
-const STABLE_ROWS_MAX = 60
+const STABLE_ROWS_MAX = 200
 const RECALLED_MAX = 20
 const NEWEST_DECISIONS = 10
 
 /** Chooses and renders what a tool is told: the same for the wrapper and for `nswrap context`. Reads only. */
 export function prepareContext(db: Database, request: ContextRequest): PreparedContext {
   const scopes = visibleScopes(request)
-  const persona = { global: getPersona(db, null), project: request.project === null ? "" : getPersona(db, request.project.id) }
+  const persona = getPersonas(db, request.project?.id ?? null)
   const stable = request.extent === "persona" ? [] : stableMemories(db, { scopes, request })
   const isStable = new Set(stable.map(({ id }) => id))
   const found = request.extent === "full" ? findMemories(db, { scopes, request }).filter(({ memory }) => !isStable.has(memory.id)) : []
@@ -54,17 +54,13 @@ export function prepareContext(db: Database, request: ContextRequest): PreparedC
   return { ...rendered, found }
 }
 
-/** What is told on every run: pinned memories, and the rules and preferences that the user, not a tool, gave. */
+/** What is told on every run: pinned memories, and the rules and preferences that the user, not a tool, gave. Newest first within the bound. */
 function stableMemories(db: Database, { scopes, request }: { scopes: string[]; request: ContextRequest }): Memory[] {
-  const live = "tombstone = 0 and superseded_by is null"
-  const pinned = db.query(`select * from memory where scope_key = ? and pinned = 1 and ${live} order by seq desc limit ${STABLE_ROWS_MAX}`)
-  const own = db.query(`select * from memory where scope_key = ? and kind = ? and ${live} and actor = 'user' order by seq desc limit ${STABLE_ROWS_MAX}`)
-  const rows = new Map<string, MemoryRow>()
-  for (const scope of scopes) {
-    for (const row of pinned.all(scope) as MemoryRow[]) rows.set(row.id, row)
-    for (const kind of ["rule", "preference"]) for (const row of own.all(scope, kind) as MemoryRow[]) rows.set(row.id, row)
-  }
-  return [...rows.values()].filter((row) => isLive(row, request) && isForTool(row, request.toolNames)).map(memoryFromRow)
+  const rows = db
+    .query(`select * from memory where scope_key in (${scopes.map(() => "?").join(", ")}) and (pinned = 1 or kind in ('rule', 'preference'))
+            and tombstone = 0 and superseded_by is null order by pinned desc, seq desc limit ${STABLE_ROWS_MAX}`)
+    .all(...scopes) as MemoryRow[]
+  return rows.filter((row) => (row.pinned === 1 || row.actor === "user") && isLive(row, request) && isForTool(row, request.toolNames)).map(memoryFromRow)
 }
 
 /** By the prompt; without one, what was decided in this project lately. */

@@ -61,7 +61,9 @@ create table memory (
 ) strict;
 create index memory_text_hash on memory (text_hash);
 create index memory_scope on memory (scope_key, kind, seq) where tombstone = 0 and superseded_by is null;
-create index memory_pinned on memory (scope_key, seq) where pinned = 1 and tombstone = 0 and superseded_by is null;
+-- What every run is told: one short index, so that it takes one look-up whatever else is in a scope.
+create index memory_stable on memory (scope_key, seq)
+  where (pinned = 1 or kind in ('rule', 'preference')) and tombstone = 0 and superseded_by is null;
 create index memory_subject on memory (scope_key, subject) where subject is not null and tombstone = 0 and superseded_by is null;
 create index memory_tool on memory (tool, seq) where tool is not null;
 create index memory_created on memory (created_at);
