@@ -4,6 +4,7 @@ import { shortId } from "../memory/memory.ts"
 import { findTool } from "../wrap/tools.ts"
 import { prepareContext } from "../wrap/prepare.ts"
 import { isOptedOut } from "../wrap/plan.ts"
+import { isTerminal } from "../system/libc.ts"
 import { placeOf, projectNames, readHome, reading, toolName, toolNames, userTools } from "./home.ts"
 import { date, dim, print, printJson, tell, visible } from "./output.ts"
 import { readText } from "./remember.ts"
@@ -65,7 +66,7 @@ told when it is started without one.
       }
       if (off !== null) tell(`nswrap: nothing is injected here, because ${off}`)
       if (context.text === "") tell("nswrap: there is nothing to say: no persona, nothing pinned, and nothing that clears the gate")
-      else print(visible(context.text).trimEnd())
+      else print((isTerminal(1) ? visible(context.text) : context.text).trimEnd())
       const summary = `${tokens.stable} of ${tokens.stable_budget} stable tokens, ${tokens.recalled} of ${tokens.recalled_budget} recalled${place.project === null ? "" : `, project ${place.project.name}`}`
       if (!args.explain) {
         tell(`nswrap: ${summary}`)

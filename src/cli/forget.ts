@@ -5,7 +5,7 @@ import { type Memory, shortId } from "../memory/memory.ts"
 import { recall } from "../recall/recall.ts"
 import { findMemory, forgetMemory, lastForgotten, restoreMemory } from "../store/memories.ts"
 import { purgeMemory } from "../store/purge.ts"
-import { asJson, type Home, placeForWriting, projectNames, readHome, writing } from "./home.ts"
+import { asJson, type Home, placeForWriting, projectNames, readHome, refuseTools, writing } from "./home.ts"
 import { memoryTable } from "./list.ts"
 import { ask, confirm, cut, isInteractive, oneLine, print, printJson, tell } from "./output.ts"
 
@@ -33,6 +33,7 @@ for ever, from the database, its history, log, backups and caches.
   async run({ args }) {
     const home = readHome()
     const json = args.json === true
+    if (args.purge) refuseTools(home, "forget --purge")
     return writing(home, (db) => {
       if (args.undo) return undo(db, home, { id: args._[0], json })
       if (args._.length === 0) throw new NswrapError("usage", "nswrap forget needs an ID or words to look for; see nswrap help forget")

@@ -16,6 +16,8 @@ export interface Home {
   settings: Settings
   cwd: string
   now: number
+  /** A directory that joined a known project, told to the user just now: written down once reading is done. */
+  join?: Located
 }
 
 export function readHome(): Home {
@@ -45,6 +47,7 @@ export async function reading<T>(home: Home, work: (db: Database) => T | Promise
     return await work(db)
   } finally {
     db.close()
+    if (home.join !== undefined) await writeJoin(home, home.join)
   }
 }
 
@@ -60,7 +63,10 @@ export interface Place {
 export function placeOf(db: Database, home: Home, given: { project?: string | undefined; allProjects?: boolean | undefined }): Place {
   const located = locateProject(db, home.cwd)
   const project = given.project === undefined ? located.project : findProject(db, given.project)
-  if (given.project === undefined && located.announce !== null) tell(located.announce)
+  if (given.project === undefined && (located.joined === "moved" || located.joined === "remote")) {
+    if (located.announce !== null && home.join === undefined) tell(located.announce)
+    home.join = located
+  }
   const scopes = given.allProjects ? undefined : visibleScopes({ project, session: home.settings.session })
   return { project, located, scopes }
 }
@@ -68,8 +74,20 @@ export function placeOf(db: Database, home: Home, given: { project?: string | un
 /** The same where the memories are open for writing: what was announced is not announced again. */
 export function placeForWriting(db: Database, home: Home, given: { project?: string | undefined }): Place {
   const place = placeOf(db, home, given)
-  if (place.located.joined === "moved" || place.located.joined === "remote") recordJoin(db, place.located, { now: home.now })
+  if (home.join !== undefined) recordJoin(db, home.join, { now: home.now })
+  delete home.join
   return place
+}
+
+/**
+ * Law 8: what a wrapped tool says is a proposal. A tool that nswrap started may read, remember and forget (which can be
+ * undone), but not write what is injected by other ways: a web page that it read must not be able to plant a memory.
+ * @throws conflict
+ */
+export function refuseTools(home: Pick<Home, "env" | "settings">, command: string): void {
+  const tool = home.env["NSWRAP_TOOL"]
+  if (!tool || home.settings.fromTools === "accept") return
+  throw new NswrapError("conflict", `${tool} may not run nswrap ${command}: that is for the user, in a terminal of their own (NSWRAP_TOOL is set here). nswrap remember "TEXT" proposes something`)
 }
 
 /** Project names by id, for showing. */
@@ -138,6 +156,18 @@ export function readCount(text: string | undefined, option: string, fallback: nu
   const number = /^\d+$/.test(text.trim()) ? Number(text) : 0
   if (number < 1 || number > 1_000_000) throw new NswrapError("usage", `${option} cannot be ${JSON.stringify(text)}: say a whole number from 1`)
   return number
+}
+
+/** Best effort: a command that only reads does not fail for it, and the next one tells again. */
+async function writeJoin(home: Home, located: Located): Promise<void> {
+  try {
+    const db = await openForWriting(home.paths)
+    db.run("pragma busy_timeout = 200")
+    recordJoin(db, located, { now: home.now })
+    db.close()
+  } catch {
+    // Nothing depends on it.
+  }
 }
 
 async function emptyStore(): Promise<Database> {

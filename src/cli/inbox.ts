@@ -6,7 +6,7 @@ import { findProject } from "../store/projects.ts"
 import { inTransaction } from "../store/database.ts"
 import { describe } from "./edit.ts"
 import { editText } from "./editor.ts"
-import { asJson, type Home, projectNames, readHome, reading, scopeWord, writing } from "./home.ts"
+import { asJson, projectNames, readHome, reading, scopeWord, writing } from "./home.ts"
 import { cut, date, oneLine, print, printJson, table, tell } from "./output.ts"
 import { tellRedactions } from "./remember.ts"
 import type { Database } from "bun:sqlite"
@@ -41,7 +41,6 @@ const accept = defineCommand({
   args: { ids, all: { type: "boolean", description: "all of them" }, json },
   async run({ args }) {
     const home = readHome()
-    refuseTools(home)
     await writing(home, (db) => {
       const remembered = inTransaction(db, () => chosen(db, args._, args.all).map(({ id }) => acceptProposal(db, id, {}, { now: home.now })))
       const names = projectNames(db)
@@ -69,7 +68,6 @@ const edit = defineCommand({
   },
   async run({ args }) {
     const home = readHome()
-    refuseTools(home)
     const proposal = await reading(home, (db) => findProposal(db, args.id))
     const patch = await describe(args, home)
     if (Object.keys(patch).length === 0) {
@@ -94,7 +92,6 @@ const reject = defineCommand({
   args: { ids, all: { type: "boolean", description: "all of them" }, json },
   async run({ args }) {
     const home = readHome()
-    refuseTools(home)
     await writing(home, (db) => {
       const rejected = inTransaction(db, () => {
         const proposals = chosen(db, args._, args.all)
@@ -122,12 +119,6 @@ function chosen(db: Database, words: string[], all: boolean | undefined): Propos
   }
   if (words.length === 0) throw new NswrapError("usage", "name the ids that nswrap inbox shows, or --all")
   return [...new Map(words.map((word) => findProposal(db, word)).map((each) => [each.id, each])).values()]
-}
-
-/** The inbox is the user's word over a tool's: a tool that the wrapper started cannot accept its own proposals by accident. */
-function refuseTools(home: Home): void {
-  const tool = home.env["NSWRAP_TOOL"]
-  if (tool && home.settings.fromTools !== "accept") throw new NswrapError("conflict", `${tool} cannot decide about the inbox; ask the user to run nswrap inbox in a terminal of their own (NSWRAP_TOOL is set here)`)
 }
 
 function proposalJson(proposal: Proposal, names: Map<string, string>): Record<string, unknown> {

@@ -8,6 +8,12 @@ import { commit, version } from "../version.ts"
 
 const OPTIONS = ["--tool", "--mode", "--no-context", "--incognito", "--only", "--dry-run", "--channel", "--env", "--capture", "--help", "--version"]
 
+/** What a wrapped tool may not do by itself; see refuseTools(). */
+const FOR_USERS = new Set([
+  "edit", "supersede", "pin", "unpin", "import", "uninstall", "persona set", "persona edit", "inbox accept", "inbox edit", "inbox reject",
+  "config set", "config unset", "project rename", "project bind", "project unlink",
+])
+
 /** Runs one of nswrap's own commands: `argv` begins with its name. Answers the exit status; never throws. */
 export async function runCli(argv: string[]): Promise<number> {
   try {
@@ -53,6 +59,10 @@ async function dispatch(argv: string[]): Promise<number> {
   if (wantsHelp) {
     print(await commandHelp(fullName, chosen))
     return 0
+  }
+  if (FOR_USERS.has(fullName) && process.env["NSWRAP_TOOL"]) {
+    const { readHome, refuseTools } = await import("./home.ts")
+    refuseTools(readHome(), fullName)
   }
   const { runCommand } = await import("citty")
   const { result } = await runCommand(chosen, { rawArgs })

@@ -4,8 +4,9 @@ import { NswrapError } from "../errors.ts"
 import { getPersona, personaHistory } from "../store/persona.ts"
 import { setPersona } from "../store/set-persona.ts"
 import { ensureProject } from "../store/projects.ts"
+import { isTerminal } from "../system/libc.ts"
 import { editText } from "./editor.ts"
-import { type Home, placeForWriting, placeOf, readCount, readHome, reading, writing } from "./home.ts"
+import { type Home, placeForWriting, placeOf, readCount, readHome, reading, refuseTools, writing } from "./home.ts"
 import { cut, dateTime, oneLine, print, printJson, tell, terminalWidth, visible } from "./output.ts"
 import { readText, tellRedactions } from "./remember.ts"
 
@@ -22,7 +23,7 @@ const get = defineCommand({
       const text = getPersona(db, owner.id)
       if (args.json) printJson({ text, project: owner.name })
       else if (text === "") tell(`nswrap: no ${label(owner)} is set; nswrap persona set "TEXT"`)
-      else print(visible(text))
+      else print(isTerminal(1) ? visible(text) : text)
     })
   },
 })
@@ -63,6 +64,7 @@ const history = defineCommand({
   async run({ args }) {
     const home = readHome()
     if (args.restore !== undefined) {
+      refuseTools(home, "persona history --restore")
       const wanted = readCount(args.restore, "--restore", 1)
       await writing(home, (db) => {
         const version = personaHistory(db, ownerOf(db, home, args.project).id)[wanted - 1]

@@ -46,10 +46,10 @@ elsewhere it is global. A newer memory of the same --subject takes the older one
     const given = describe(args, text, home)
     return writing(home, async (db) => {
       const memory = locate(db, home, { given, scope: args.scope, project: args.project, session: args.session })
-      // A tool that the wrapper started speaks for itself: what it says waits for the user's word.
+      // A tool that the wrapper started speaks for itself, whatever --actor says: it waits for the user's word.
       const tool = home.env["NSWRAP_TOOL"]
       if (tool && home.settings.fromTools !== "accept") {
-        const proposal = propose(db, { ...memory, actor: args.actor ?? tool, source: "tool", pinned: false }, { now: home.now })
+        const proposal = propose(db, { ...memory, actor: tool, source: "tool", pinned: false }, { now: home.now })
         tellRedactions(proposal.redactions)
         const { redactions: _, ...plain } = proposal
         if (args.json) printJson({ outcome: "proposed", proposal: plain })
@@ -60,7 +60,7 @@ elsewhere it is global. A newer memory of the same --subject takes the older one
         const { checkPinBudget } = await import("./pin-budget.ts")
         checkPinBudget(db, home, draft(memory))
       }
-      const remembered = remember(db, tool ? { ...memory, actor: args.actor ?? tool } : memory, { now: home.now })
+      const remembered = remember(db, tool ? { ...memory, actor: tool } : memory, { now: home.now })
       report(db, home, remembered, args.json === true)
       return 0
     })

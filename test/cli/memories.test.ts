@@ -158,3 +158,16 @@ test("reading where nothing was stored leaves no file behind", () => {
   for (const args of [["list"], ["recall", "x"], ["context"], ["inbox"], ["persona"], ["config"]]) expect(nswrap(args).status).toBe(0)
   expect(existsSync(join(nsHome, "memory.db"))).toBe(false)
 })
+
+test("a checkout that joins a project by its remote is announced once, also by a command that only reads", () => {
+  const { nswrap, remember, shop, plain, home } = newShop()
+  const git = (directory: string, ...args: string[]) => Bun.spawnSync(["git", "-C", directory, ...args], { env: { PATH: process.env["PATH"], HOME: home } })
+  git(shop, "remote", "add", "origin", "https://example.com/a/shop.git")
+  remember("Prices are in cents")
+  git(plain, "init", "-q")
+  git(plain, "remote", "add", "origin", "git@example.com:a/shop.git")
+  const first = nswrap(["list"], { cwd: plain })
+  expect(first.stdout).toContain("Prices are in cents")
+  expect(first.stderr).toContain("shop")
+  expect(nswrap(["list"], { cwd: plain }).stderr).toBe("")
+})
