@@ -30,8 +30,8 @@ export async function understand(name: string, command: CommandDef, argv: string
     }
     if (isHelp(argv)) return { name, command, rawArgs: [], wantsHelp: true }
     const known = Object.keys(subCommands)
-    if (word === undefined) throw new NswrapError("usage", `nswrap ${name} needs one of ${known.join(", ")}`)
-    throw new NswrapError("usage", `nswrap ${name} does not know ${JSON.stringify(word)}${didYouMean(word, known)}; it knows ${known.join(", ")}`)
+    if (word === undefined) throw new NswrapError("usage", `${name} needs one of ${known.join(", ")}`)
+    throw new NswrapError("usage", `${name} does not know ${JSON.stringify(word)}${didYouMean(word, known)}; it knows ${known.join(", ")}`)
   }
   const definitions = ((await resolve(command.args)) ?? {}) as ArgsDef
   return { name, command, ...readArguments(name, definitions, argv) }
@@ -138,15 +138,15 @@ function unknownOption(name: string, word: string, options: Map<string, Option>)
   const bare = word.replace(/=.*$/s, "")
   const near = closest(bare.replace(/^-+/, ""), [...options.keys()].filter((key) => key.length > 1))
   const remedy = near === null ? `nswrap help ${name} lists the options; put -- before words that begin with a dash` : `did you mean --${near}?`
-  return new NswrapError("usage", `nswrap ${name} has no option ${bare}; ${remedy}`)
+  return new NswrapError("usage", `${name} has no option ${bare}; ${remedy}`)
 }
 
 function checkWords(name: string, definitions: ArgsDef, words: string[]): void {
   const places = Object.entries(definitions).filter(([, definition]) => definition.type === "positional")
   const missing = places.find(([, definition], index) => index >= words.length && definition.required !== false && definition.default === undefined)
-  if (missing !== undefined) throw new NswrapError("usage", `nswrap ${name} needs ${missing[0].toUpperCase()}; see nswrap help ${name}`)
+  if (missing !== undefined) throw new NswrapError("usage", `${name} needs ${missing[0].toUpperCase()}; see nswrap help ${name}`)
   const takesAll = places.at(-1)?.[1].valueHint?.endsWith("…") === true
-  if (!takesAll && words.length > places.length) throw new NswrapError("usage", `nswrap ${name} does not know what to do with ${JSON.stringify(words[places.length])}; see nswrap help ${name}`)
+  if (!takesAll && words.length > places.length) throw new NswrapError("usage", `${name} does not know what to do with ${JSON.stringify(words[places.length])}; see nswrap help ${name}`)
 }
 
 function hint(definition: ArgDef): string {

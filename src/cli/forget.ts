@@ -36,7 +36,7 @@ for ever, from the database, its history, log, backups and caches.
     if (args.purge) refuseTools(home, "forget --purge")
     return writing(home, (db) => {
       if (args.undo) return undo(db, home, { id: args._[0], json })
-      if (args._.length === 0) throw new NswrapError("usage", "nswrap forget needs an ID or words to look for; see nswrap help forget")
+      if (args._.length === 0) throw new NswrapError("usage", "forget needs an ID or words to look for; see nswrap help forget")
       const named = byId(db, args._)
       const memories = named ?? choose(db, home, { query: args._.join(" "), project: args.project, yes: args.yes === true })
       if (memories === null) return 1

@@ -87,7 +87,7 @@ async function help(words: string[]): Promise<number> {
 }
 
 function unknownCommand(name: string): NswrapError {
-  if (name.startsWith("-")) return new NswrapError("usage", `nswrap has no option ${name.replace(/=.*$/s, "")}${didYouMean(name, OPTIONS)}; nswrap --help shows them`)
+  if (name.startsWith("-")) return new NswrapError("usage", `there is no option ${name.replace(/=.*$/s, "")}${didYouMean(name, OPTIONS)}; nswrap --help shows them`)
   if (RESERVED.has(name)) return new NswrapError("usage", `${name} is reserved for a later version of nswrap; nswrap -- ${name} runs a program of that name`)
   return new NswrapError("usage", `there is no command ${name}${didYouMean(name, AVAILABLE)}; nswrap help lists them`)
 }

@@ -40,14 +40,14 @@ test("understand() gives back any words that stand after --", async () => {
 })
 
 const wrong: [string[], string][] = [
-  [["list", "--knd", "rule"], "nswrap list has no option --knd; did you mean --kind?"],
-  [["list", "-z"], "nswrap list has no option -z; nswrap help list lists the options; put -- before words that begin with a dash"],
+  [["list", "--knd", "rule"], "list has no option --knd; did you mean --kind?"],
+  [["list", "-z"], "list has no option -z; nswrap help list lists the options; put -- before words that begin with a dash"],
   [["list", "--kind"], "--kind needs a value (KIND)"],
   [["list", "--json=1"], "--json takes no value"],
-  [["list", "shop"], 'nswrap list does not know what to do with "shop"; see nswrap help list'],
+  [["list", "shop"], 'list does not know what to do with "shop"; see nswrap help list'],
   [["list", "--limit", "many"], '--limit cannot be "many": say a whole number from 1'],
-  [["show"], "nswrap show needs ID; see nswrap help show"],
-  [["persona", "gte"], 'nswrap persona does not know "gte"; did you mean get?; it knows get, set, edit, history'],
+  [["show"], "show needs ID; see nswrap help show"],
+  [["persona", "gte"], 'persona does not know "gte"; did you mean get?; it knows get, set, edit, history'],
   [["tidy"], "tidy is reserved for a later version of nswrap; nswrap -- tidy runs a program of that name"],
   [["help", "lsit"], "there is no command lsit; did you mean list?; nswrap help lists them"],
   [["shell-init", "tcsh"], "shell-init knows bash, zsh, fish, not tcsh"],
