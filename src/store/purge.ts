@@ -13,7 +13,7 @@ const PATIENCE_MS = 30_000
  * versions, proposals, full-text index, write-ahead log, the database's free pages, activity, run log, rendered
  * contexts and backups. It cannot be undone. Files that the user exported are not ours to touch.
  * @returns how many memories and how many files were cleaned
- * @throws unavailable when another process keeps an old page of the database alive; running it again is safe
+ * @throws unavailable when a reader keeps the old log alive for 30 s; SQLite removes it when that process ends
  */
 export function purgeMemory(paths: Paths, db: Database, id: string): { memories: number; files: number } {
   const memory = findMemory(db, id)
@@ -66,7 +66,7 @@ function purgePages(db: Database): void {
       if (!isBusy(error)) throw error
     }
     if (Date.now() > deadline) {
-      throw new NswrapError("unavailable", "the memory is gone, but another process keeps the database's old log alive; end it and run nswrap forget --purge of any other text, or nswrap doctor")
+      throw new NswrapError("unavailable", "the text is removed, but another process still reads the database, whose old log goes when that process ends")
     }
     Bun.sleepSync(50)
   }
