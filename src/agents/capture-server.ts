@@ -21,7 +21,7 @@ export interface CaptureServer {
   url: string
   port: number
   requests: CapturedRequest[]
-  /** Resolves true when `isEnough` holds for a request, false after `timeoutMs`. Never throws. */
+  /** Resolves true when `isEnough` holds for a request, false after `timeoutMs` or when the server stops. Never throws. */
   waitFor(isEnough: (request: CapturedRequest) => boolean, timeoutMs: number): Promise<boolean>
   stop(): Promise<void>
 }
@@ -37,7 +37,7 @@ const DEPTH_MAX = 64
  */
 export function startCaptureServer(): CaptureServer {
   const requests: CapturedRequest[] = []
-  const waiting = new Set<() => void>()
+  const waiting = new Set<(isLast: boolean) => void>()
   const server = Bun.serve({
     hostname: "127.0.0.1",
     port: 0,
@@ -46,7 +46,7 @@ export function startCaptureServer(): CaptureServer {
     async fetch(request) {
       const captured = await capture(request)
       if (requests.length < REQUESTS_MAX) requests.push(captured)
-      for (const wake of waiting) wake()
+      for (const look of waiting) look(false)
       return answer(captured)
     },
     error: () => new Response("", { status: 400 }),
@@ -57,13 +57,16 @@ export function startCaptureServer(): CaptureServer {
     port,
     requests,
     waitFor: (isEnough, timeoutMs) => waitUntil(() => requests.some(isEnough), { waiting, timeoutMs }),
-    stop: () => server.stop(true),
+    async stop() {
+      for (const look of waiting) look(true)
+      await server.stop(true)
+    },
   }
 }
 
 /**
- * Every string in a JSON value that holds `needle`, with its path and the role it speaks in: the nearest `role` above it,
- * else the name of a top-level field that means one (`system`, `instructions`, `systemInstruction`), else "".
+ * Every string in a JSON value that holds `needle`, with its path and the role it speaks in: that of a top-level field
+ * which means one (`system`, `instructions`, `systemInstruction`), else the nearest `role` above it, else "".
  */
 export function findText(body: unknown, needle: string): Landing[] {
   const landings: Landing[] = []
@@ -77,9 +80,11 @@ export function findText(body: unknown, needle: string): Landing[] {
       for (const [index, child] of value.entries()) walk(child, `${path}[${index}]`, role, depth + 1)
       return
     }
-    const own = "role" in value && typeof value.role === "string" ? value.role : role
+    // Gemini gives its system instruction the role "user": the field's name says more.
+    const isSettled = FIELD_ROLES.has(role)
+    const own = !isSettled && "role" in value && typeof value.role === "string" ? value.role : role
     for (const [name, child] of Object.entries(value)) {
-      walk(child, path === "" ? name : `${path}.${name}`, ROLE_OF_FIELD[name] ?? own, depth + 1)
+      walk(child, path === "" ? name : `${path}.${name}`, path === "" ? (ROLE_OF_FIELD[name] ?? own) : own, depth + 1)
     }
   }
   walk(body, "", "", 0)
@@ -93,6 +98,7 @@ const ROLE_OF_FIELD: Record<string, string> = {
   system_instruction: "system",
   tools: "tools",
 }
+const FIELD_ROLES = new Set(Object.values(ROLE_OF_FIELD))
 
 async function capture(request: Request): Promise<CapturedRequest> {
   const url = new URL(request.url)
@@ -140,18 +146,22 @@ function answer(request: CapturedRequest): Response {
   return Response.json({ type: "error", error }, { status: 400 })
 }
 
-function waitUntil(isDone: () => boolean, { waiting, timeoutMs }: { waiting: Set<() => void>; timeoutMs: number }) {
-  return new Promise<boolean>((resolve) => {
-    const settle = (done: boolean): void => {
+interface Wait {
+  waiting: Set<(isLast: boolean) => void>
+  timeoutMs: number
+}
+
+function waitUntil(isDone: () => boolean, { waiting, timeoutMs }: Wait): Promise<boolean> {
+  return new Promise((resolve) => {
+    const look = (isLast: boolean): void => {
+      const done = isDone()
+      if (!done && !isLast) return
       clearTimeout(timer)
       waiting.delete(look)
       resolve(done)
     }
-    const look = (): void => {
-      if (isDone()) settle(true)
-    }
-    const timer = setTimeout(() => settle(isDone()), timeoutMs)
+    const timer = setTimeout(() => look(true), timeoutMs)
     waiting.add(look)
-    look()
+    look(false)
   })
 }

@@ -139,12 +139,12 @@ async function proveOne(tool: ProveTool, recipe: Recipe, { self, env, boundMs, i
     const ended = await Promise.race([child.exited.then(() => true), shown.then(() => false)])
     const durationMs = Math.round(performance.now() - startedAt)
     const isLate = !ended && !server.requests.some((request) => isComplete(request, proof))
-    if (!ended && !isLate) await Promise.race([child.exited, Bun.sleep(GRACE_MS)])
+    if (!ended && !isLate) await within(child.exited, GRACE_MS)
     interrupt.removeEventListener("abort", cut)
     endGroup(child.pid)
     await endStrays(scratch)
     await child.exited
-    const [stdout, stderr] = await Promise.race([output, Bun.sleep(GRACE_MS).then(() => ["", ""] as const)])
+    const [stdout, stderr] = (await within(output, GRACE_MS)) ?? ["", ""]
     const how = isLate ? `within ${Math.round(boundMs / 1000)} s` : `before it ended with status ${child.exitCode ?? child.signalCode}`
     return judge(tool, recipe, { requests: server.requests, proof, durationMs, how, said: lastWords(stderr, stdout) })
   } finally {
@@ -289,6 +289,19 @@ function livesIn(pid: string, scratch: string): boolean {
     return readFileSync(`/proc/${pid}/environ`, "latin1").split("\0").includes(`HOME=${join(scratch, "home")}`)
   } catch {
     return false // ended, or somebody else's
+  }
+}
+
+/** What a promise resolves to, or undefined after `ms`; no timer is left to keep us alive. */
+async function within<T>(promise: Promise<T>, ms: number): Promise<T | undefined> {
+  let timer: Timer | undefined
+  const late = new Promise<undefined>((resolve) => {
+    timer = setTimeout(() => resolve(undefined), ms)
+  })
+  try {
+    return await Promise.race([promise, late])
+  } finally {
+    clearTimeout(timer)
   }
 }
 
