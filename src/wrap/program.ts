@@ -16,7 +16,7 @@ export function resolveOnPath(file: string, path: string, skip: string[] = []): 
 /** Whether a program is a script that calls nswrap itself: wrapping it would inject twice, or loop. */
 export function isShim(path: string): boolean {
   const text = readFileText(path, SCRIPT_BYTES_MAX) // null for a real program, which is larger
-  return text !== null && text.startsWith("#!") && text.slice(0, SHIM_HEAD_LENGTH).includes("nswrap")
+  return text !== null && text.startsWith("#!") && SHIM.test(text.slice(0, SHIM_HEAD_LENGTH))
 }
 
 /**
@@ -58,6 +58,8 @@ function isProgram(path: string): boolean {
 
 const SCRIPT_BYTES_MAX = 64 * 1024
 const SHIM_HEAD_LENGTH = 4096
+/** The program's name as a word of its own, with or without a directory: not `~/.cache/nswrap-x/`, not a fence. */
+const SHIM = /(?<![\w.-])nswrap(?![\w./-])/
 const PACKAGE_LEVELS_MAX = 4
 const PACKAGE_BYTES_MAX = 256 * 1024
 

@@ -282,6 +282,8 @@ describe("the program on disk", () => {
   test("isShim() knows a script that calls nswrap, and only that", () => {
     expect(isShim(write("s/claude", "#!/bin/sh\nexec nswrap -- /usr/bin/claude \"$@\"\n"))).toBe(true)
     expect(isShim(write("s/other", "#!/bin/sh\nexec claude\n"))).toBe(false)
+    expect(isShim(write("s/quoted", '#!/bin/sh\nexec "$HOME/.local/bin/nswrap" -- claude "$@"\n'))).toBe(true)
+    expect(isShim(write("s/place", "#!/bin/sh\nexec ~/.cache/nswrap-prove/bin/claude --fence nswrap-context\n"))).toBe(false)
     expect(isShim(write("s/text", "nswrap\n"))).toBe(false)
     expect(isShim(write("s/binary", `#!${"x".repeat(70_000)}nswrap`))).toBe(false)
     expect(isShim(join(home, "absent"))).toBe(false)
