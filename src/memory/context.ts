@@ -242,6 +242,7 @@ function labelOf({ kind, created_at, confidence }: Memory): string {
 
 /** Kinds are an open set and ids are imported, so neither is trusted: letters, digits, `_` and single `-` only. */
 function wordOf(text: string): string {
+  if (/^\w{1,32}$/.test(text)) return text
   const word = text.slice(0, WORD_CHARACTERS_MAX).replaceAll(/[^\p{L}\p{M}\p{N}_]+/gu, "-")
   return word === "" ? "note" : word
 }
@@ -257,29 +258,38 @@ const LINE_ENDS = /\r\n|[\r\v\f\x85\u2028\u2029]/g
 
 /**
  * Never shown: control characters, soft hyphen, bidi marks, embeddings and isolates, zero-width and invisible operators,
- * fillers, interlinear marks, BOM, and the tag and variation planes, in which whole sentences can hide. ZWJ, ZWNJ and
- * VS1-16 stay, because emoji and Persian need them.
+ * fillers, interlinear marks, BOM, and the tag and variation planes (as surrogates: a pattern with the `u` flag takes ten
+ * times as long to build), in which whole sentences can hide. ZWJ, ZWNJ and VS1-16 stay: emoji and Persian need them.
  */
-const invisible = (): RegExp =>
-  /[\x00-\x08\x0e-\x1f\x7f-\x9f\xad\u061c\u115f\u1160\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff0-\ufffb]|\u034f|\u17b4|\u17b5|[\u{e0000}-\u{e0fff}]/gu
-
-/** Anything a model could take for our fence: any case, with spaces or joiners inside, any dash. */
-const fenceLike = (): RegExp => new RegExp(
-  `<(?=[\\s/\\\\\\u200c\\u200d\\ufe00-\\ufe0f]*${[..."nswrap-context"]
-    .map((letter) => (letter === "-" ? "[-_\\u00b7\\u2010-\\u2015\\u2212\\ufe58\\ufe63\\uff0d]?" : letter))
-    .join("[\\s\\u200c\\u200d\\ufe00-\\ufe0f]*")})`,
-  "gi",
+const INVISIBLE = new RegExp(
+  [
+    "[\\x00-\\x08\\x0e-\\x1f\\x7f-\\x9f\\xad\\u061c\\u115f\\u1160\\u180e\\u200b\\u200e\\u200f\\u202a-\\u202e]",
+    "[\\u2060-\\u206f\\u3164\\ufeff\\uffa0\\ufff0-\\ufffb]|\\u034f|\\u17b4|\\u17b5|[\\udb40-\\udb43][\\udc00-\\udfff]",
+  ].join("|"),
+  "g",
 )
 
-/** Printable ASCII without `<` needs no cleaning; patterns of Unicode classes cost 1.5 ms to build, so they are made when needed. */
+/** Printable ASCII without `<` needs no cleaning. */
 const PLAIN = /^[\n\x20-\x3b\x3d-\x7e]*$/
-let patterns: { invisible: RegExp; fenceLike: RegExp } | null = null
 
 /** What a user or program wrote, made safe to show: no hidden characters, no fence, trimmed. Lines are kept. */
 function clean(text: string): string {
   if (PLAIN.test(text)) return text.trim()
-  patterns ??= { invisible: invisible(), fenceLike: fenceLike() }
-  return text.toWellFormed().replace(LINE_ENDS, "\n").replace(patterns.invisible, "").replace(patterns.fenceLike, "‹").trim()
+  const shown = text.toWellFormed().replace(LINE_ENDS, "\n").replace(INVISIBLE, "")
+  return (shown.includes("<") ? shown.replace(fencePattern(), "‹") : shown).trim()
+}
+
+let fenceLike: RegExp | null = null
+
+/** The `<` of anything a model could take for our fence: any case, with spaces or joiners inside, any dash. */
+function fencePattern(): RegExp {
+  fenceLike ??= new RegExp(
+    `<(?=[\\s/\\\\\\u200c\\u200d\\ufe00-\\ufe0f]*${[..."nswrap-context"]
+      .map((letter) => (letter === "-" ? "[-_\\u00b7\\u2010-\\u2015\\u2212\\ufe58\\ufe63\\uff0d]?" : letter))
+      .join("[\\s\\u200c\\u200d\\ufe00-\\ufe0f]*")})`,
+    "gi",
+  )
+  return fenceLike
 }
 
 /** Every line but the first moves in by two spaces; the first one follows its label or is moved by the caller. */

@@ -78,7 +78,7 @@ const SECRETS: [title: string, around: (secret: string) => string, secret: strin
   ["a URL's password without a user", (s) => `redis://:${s}@cache:6379`, "s3cr3t", "url-password"],
   ["a URL's password with an @", (s) => `https://bob:${s}@example.com/x`, "p@ss", "url-password"],
   ["a URL's password with a slash", (s) => `amqp://bob:${s}@mq.local/vhost`, "pa/ss?1", "url-password"],
-  ["a short URL password", (s) => `https://user:${s}@host`, "qwer", "url-password"],
+  ["a short URL password", (s) => `https://user:${s}@host`, "zpdq", "url-password"],
   ["a URL's token", (s) => `https://${s}@git.example.com/x.git`, base62(32), "url-password"],
   ["a query parameter", (s) => `GET https://x.y/a?page=2&access_token=${s}&z=1`, "q1w2e3r4", "url-parameter"],
   ["an API key in a query", (s) => `https://x.y/a?api_key=${s}`, hex(32), "url-parameter"],
@@ -180,6 +180,8 @@ const SURVIVORS: string[] = [
   "path=src/components/Checkout2/PaymentMethodV2Form.tsx",
   "image: data:image/png;base64,iVBORw0KGgo",
   "token=true, secret=false, password=null",
+  "fields:\n  password: required\n  passphrase: optional",
+  'password="hidden", secret="disabled"',
   "secretName: my-app-tls",
   "after the login my password for the box was reset",
   "const noCreds = !(creds.token || creds.user)",
@@ -226,6 +228,17 @@ describe("what is redacted", () => {
   test("says what it found and leaves the rest of the line", () => {
     expect(redact("run `API_KEY=hunter2 make` (see docs), password: \"x1y2z3\", ok").text).toBe(
       'run `API_KEY=[redacted: assignment] make` (see docs), password: "[redacted: assignment]", ok',
+    )
+  })
+
+  test("nested private parts end with the outer one", () => {
+    expect(redact("a <private>x<PRIVATE>y</private>z</private> b").text).toBe("a  b")
+    expect(redact("a <private>x<private>y</private>z").text).toBe("a ")
+  })
+
+  test("a secret that another one hid by its length is found as well", () => {
+    expect(redact(`curl --data secret=${"a1".repeat(200)} -u bob:hunter2 x`).text).toBe(
+      "curl --data secret=[redacted: assignment] -u bob:[redacted: assignment] x",
     )
   })
 
@@ -340,11 +353,11 @@ describe("64 KiB of anything take less than 50 ms", () => {
     redact(unit.repeat(100))
     for (const tail of tails) {
       const text = unit.repeat(Math.ceil((65_536 - tail.length) / unit.length)) + tail
-      // The best of three: other processes share this machine.
+      // Processor time, the best of three: other processes share the machine.
       const times = [0, 1, 2].map(() => {
-        const start = performance.now()
+        const start = process.cpuUsage()
         redact(text)
-        return performance.now() - start
+        return process.cpuUsage(start).user / 1000
       })
       expect(Math.min(...times), `${unit} … ${tail.charAt(0)}`).toBeLessThan(50)
     }
