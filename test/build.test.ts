@@ -58,9 +58,13 @@ describe("build.ts", () => {
   test("embeds the vector addon; without a place to unpack it there are reasons instead of a crash", () => {
     const place = temporaryHome()
     const entry = join(place, "main.ts")
-    writeFileSync(entry, `import { loadVectors } from ${JSON.stringify(join(root, "src/system/usearch.ts"))}\nconsole.log(JSON.stringify(await loadVectors()))\n`)
+    writeFileSync(entry, `import { loadVectors } from ${JSON.stringify(join(root, "src/system/usearch.ts"))}\nconsole.log(process.argv[2] ?? JSON.stringify(await loadVectors()))\n`)
     build("--entry", entry, "--outfile", join(place, "vectors"))
-    const load = (TMPDIR: string) => JSON.parse(Bun.spawnSync([join(place, "vectors")], { cwd: "/", env: { TMPDIR, HOME: place } }).stdout.toString())
+    const load = (TMPDIR: string) => {
+      const { exitCode, stdout, stderr } = Bun.spawnSync([join(place, "vectors")], { cwd: "/", env: { TMPDIR, HOME: place } })
+      if (exitCode !== 0) throw new Error(`status ${exitCode}: ${stderr.toString()}`)
+      return JSON.parse(stdout.toString())
+    }
     expect(load(place)).toMatchObject({ available: true, version: expect.stringMatching(/^2\./) })
     expect(load("/nonexistent")).toMatchObject({ available: false, reason: expect.stringMatching(/.+/) })
   }, SLOW)

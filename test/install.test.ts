@@ -17,12 +17,15 @@ const TOOLS = ["sh", "dash", "uname", "getconf", "ldd", "cat", "sed", "grep", "c
   "rmdir", "mktemp", "rm", "mv", "cp", "chmod", "dirname", "date", "env", "gzip", "sha256sum", "sysctl", "echo", "sleep"]
 
 let good: Uint8Array
+let goodSum: string
 let releases: ReturnType<typeof Bun.serve>
 /** Files by path; a function answers by itself. */
 const files = new Map<string, Uint8Array | string | (() => Response)>()
 
 beforeAll(async () => {
-  good = gzipSync(await Bun.file(binary()).bytes(), { level: 1 })
+  const bytes = await Bun.file(binary()).bytes()
+  goodSum = new Bun.CryptoHasher("sha256").update(bytes).digest("hex")
+  good = gzipSync(bytes, { level: 1 })
   publish("/good", good)
   publish("/bad", good, "0".repeat(64))
   // Enough to be installed, where a test is about what the script says around it.
@@ -65,12 +68,11 @@ describe("install.sh from a release", () => {
     const home = temporaryHome()
     await installed(home)
     const report = JSON.parse(readFileSync(`${home}/.local/share/nswrap/installation_report.json`, "utf8"))
-    const bytes = await Bun.file(binary()).bytes()
     expect(report).toMatchObject({
       report_version: 1,
       version,
       path: `${home}/.local/bin/nswrap`,
-      sha256: new Bun.CryptoHasher("sha256").update(bytes).digest("hex"),
+      sha256: goodSum,
       source: `${url("/good")}/v${version}/${asset}`,
       target,
       kept_other_program: null,
@@ -275,6 +277,7 @@ describe("nswrap uninstall", () => {
     const home = temporaryHome()
     await installed(home)
     await nswrap(home, ["remember", "--scope", "global", "the build server is called anvil"])
+    await nswrap(home, ["persona", "set", "I am Ada"])
     const refused = await nswrap(home, ["uninstall", "--purge-memories"])
     expect(refused.stderr).toContain("add --yes")
     expect(refused.status).toBe(2)
@@ -290,6 +293,7 @@ describe("nswrap uninstall", () => {
     await installed(home)
     expect((await nswrap(home, ["import", join(home, exported!)])).status).toBe(0)
     expect((await nswrap(home, ["list"])).stdout).toContain("anvil")
+    expect((await nswrap(home, ["persona", "get"])).stdout).toBe("I am Ada\n")
   }, SLOW)
 
   test("without a report it removes nothing and says what would", async () => {

@@ -1,4 +1,4 @@
-import { closeSync, existsSync, fsyncSync, openSync, readdirSync, readFileSync, renameSync, rmdirSync, rmSync } from "node:fs"
+import { existsSync, readdirSync, readFileSync, renameSync, rmdirSync, rmSync } from "node:fs"
 import { defineCommand } from "citty"
 import { z } from "zod"
 import type { Paths } from "../config/paths.ts"
@@ -87,16 +87,12 @@ function agreed({ memories, paths, yes }: { memories: number | null; paths: Path
   return false
 }
 
-/** A new file `nswrap-memories-DATE.jsonl` that `nswrap import` takes. @throws unavailable when not all of it was written */
+/** Memories and personas, dead ones too, in a new file `nswrap-memories-DATE.jsonl` (0600) that `nswrap import` takes. @throws unavailable when not all of it was written */
 function exportMemories(directory: string, now: number): string {
   const path = freeName(`${directory}/nswrap-memories-${date(now)}`, ".jsonl")
   const command = Bun.isStandaloneExecutable ? [process.execPath] : [process.execPath, Bun.main]
-  const file = openSync(path, "wx", 0o600)
-  const { exitCode, stderr } = Bun.spawnSync([...command, "export"], { stdin: "ignore", stdout: file, stderr: "pipe" })
-  fsyncSync(file)
-  closeSync(file)
+  const { exitCode, stderr } = Bun.spawnSync([...command, "export", "--all", "--output", path], { stdin: "ignore", stdout: "ignore", stderr: "pipe" })
   if (exitCode !== 0) {
-    rmSync(path, { force: true })
     throw new NswrapError("unavailable", `the memories could not be exported to ${path}, so nothing was removed: ${stderr.toString().trim()}`)
   }
   return path
