@@ -51,15 +51,15 @@ const LINES: Record<string, string[][]> = {
     ["death by SIGXFSZ at a file size limit", "ulimit -c 0; (ulimit -f 1; $W head -c 100000 /dev/zero > $D/limited; echo $?) 2>/dev/null; stat -c %s $D/limited"],
   ],
   signals: [
-    ["blocked, ignored and caught signals", "$W grep Sig /proc/self/status"],
-    ["nohup", "nohup $W grep Sig /proc/self/status"],
-    ["signals that a shell ignores, PIPE and SEGV among them", "trap '' HUP INT PIPE TERM SEGV XFSZ; $W grep Sig /proc/self/status; true"],
-    ["a background job of a script ignores INT and QUIT", "$W grep Sig /proc/self/status & wait"],
+    ["blocked, ignored and caught signals", "$W grep Sig[^Q] /proc/self/status"],
+    ["nohup", "nohup $W grep Sig[^Q] /proc/self/status"],
+    ["signals that a shell ignores, PIPE and SEGV among them", "trap '' HUP INT PIPE TERM SEGV XFSZ; $W grep Sig[^Q] /proc/self/status; true"],
+    ["a background job of a script ignores INT and QUIT", "$W grep Sig[^Q] /proc/self/status & wait"],
     ["signals blocked by the parent", `python3 -c "
 import os, signal, sys
 for own in (signal.SIGPIPE, signal.SIGXFSZ): signal.signal(own, signal.SIG_DFL)
 signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1, signal.SIGTERM, signal.SIGWINCH])
-os.execvp(sys.argv[1], sys.argv[1:])" $W grep Sig /proc/self/status`],
+os.execvp(sys.argv[1], sys.argv[1:])" $W grep Sig[^Q] /proc/self/status`],
   ],
   process: [
     ["limits", "$W cat /proc/self/limits"],
