@@ -317,11 +317,13 @@ async function tail(stream: ReadableStream<Uint8Array>): Promise<string> {
   return text
 }
 
+/** Our own line on why and how a context was given, and the last line of the program. */
 function lastWords(stderr: string, stdout: string): string {
-  const text = Bun.stripANSI(stderr.trim() === "" ? stdout : stderr)
-  const lines = text.split("\n").map((line) => line.trim()).filter((line) => line !== "")
-  const ours = lines.find((line) => line.startsWith("nswrap"))
-  const last = lines.at(-1)
-  if (last === undefined) return "it said nothing"
-  return `it said: ${[...new Set([ours, last])].filter((line) => line !== undefined).join(" … ").slice(0, 400)}`
+  const lines = (text: string): string[] => Bun.stripANSI(text).split("\n").map((line) => line.trim()).filter((line) => line !== "")
+  const ours = lines(stderr).find((line) => line.startsWith("nswrap: "))
+  const last = lines(stderr).findLast((line) => line !== ours) ?? lines(stdout).at(-1)
+  const said = [ours, last].filter((line) => line !== undefined).map((line) => line.slice(0, LINE_LENGTH_MAX))
+  return said.length === 0 ? "it said nothing" : `it said: ${said.join(" … ")}`
 }
+
+const LINE_LENGTH_MAX = 300
