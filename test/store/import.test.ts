@@ -45,7 +45,7 @@ const step = fc.record({
   actor: label, subject: optional(fc.constantFrom("db", "Port")), aliases: fc.array(label, { maxLength: 2 }), tags: fc.array(words, { maxLength: 3 }),
   confidence: fc.double({ min: 0, max: 1, noNaN: true }), benefit: optional(fc.double({ noNaN: true, noDefaultInfinity: true }).map((x) => x + 0 || 0)), consistency: optional(fc.double({ min: 0, max: 1, noNaN: true })),
   pinned: fc.boolean(), ttl_ms: optional(fc.integer({ min: 1, max: 1e9 })), meta: fc.dictionary(label, fc.jsonValue(), { maxKeys: 2 }),
-  then: fc.constantFrom("keep", "keep", "keep", "forget", "edit"), later: fc.integer({ min: 0, max: 1000 }),
+  fate: fc.constantFrom("keep", "keep", "keep", "forget", "edit"), later: fc.integer({ min: 0, max: 1000 }),
 })
 
 test("what was written comes back equal: every memory, dead or alive, and every persona", async () => {
@@ -56,12 +56,12 @@ test("what was written comes back equal: every memory, dead or alive, and every 
       try {
         const projects = { shop: createProject(from.db, "shop", { now }).id, infra: createProject(from.db, "Infra", { now }).id }
         let at = now
-        for (const { where, then, later, ...given } of steps) {
+        for (const { where, fate, later, ...given } of steps) {
           at += later
           const project = where === "shop" || where === "infra" ? projects[where] : null
           const { memory } = remember(from.db, { ...given, project, scope: project ? "project" : (where as "global" | "session"), session: where === "session" ? "s1" : null }, { now: at })
-          if (then === "forget") forgetMemory(from.db, memory.id, { now: at })
-          if (then === "edit") editMemory(from.db, memory.id, { text: `${memory.text} edited ${at}` }, { now: at + 1 })
+          if (fate === "forget") forgetMemory(from.db, memory.id, { now: at })
+          if (fate === "edit") editMemory(from.db, memory.id, { text: `${memory.text} edited ${at}` }, { now: at + 1 })
         }
         for (const text of personas) setPersona(from.db, { text, project: text.length % 2 ? projects.shop : null, actor: "user" }, { now: at++ })
         const lines = take(from)
