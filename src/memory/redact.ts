@@ -178,6 +178,8 @@ const CURL_USER = /((?<=\s)(?:-u|--user|--proxy-user)[ =]?["']?[^\s:"']{1,64}:)(
 const SSHPASS = /(\bsshpass[ \t]{1,4}-p[ \t]{0,4}["']?)([^\s"']{3,})/g
 const NETRC =
   /(\b(?:machine\s{1,4}[^\s]{1,253}|default)\s{1,4}login\s{1,4}[^\s]{1,64}\s{1,4}password\s{1,4})([^\s"']{3,})/g
+const LOGIN = /(\blogin(?:[ \t][^\s;|&]{1,60}){0,6}?[ \t]-p[ =]["']?)([^\s"']{3,})/g
+const MYSQL = /(\bmysql(?:dump|admin)?\b[^\n]{0,80}?[ \t]-p["']?)([^\s"']{3,})/g
 const SQL = /(\b(?:identified by|password)[ \t]{1,4}')([^'\s]{3,128})(?=')/gi
 
 function redactHeaders(text: string, found: Found): string {
@@ -192,12 +194,15 @@ function redactHeaders(text: string, found: Found): string {
     )
     .replace(SSHPASS, given)
     .replace(NETRC, given)
+    .replace(LOGIN, replace("assignment", (value) => !isPlaceholder(value) && !NUMBER.test(value)))
+    .replace(MYSQL, replace("assignment", (value) => !isPlaceholder(value) && isUnlikeWords(value, 4)))
     .replace(SQL, given)
 }
 
 /** What follows `Bearer`: letters with digits or of both cases, and neither a word of a sentence nor a stand-in. */
 function isCredential(value: string, lengthMin: number): boolean {
-  if (value.length < lengthMin || isPlaceholder(value) || WORDS.test(value)) return false
+  if (value.length < lengthMin || isPlaceholder(value)) return false
+  if (WORDS.test(value)) return value.includes(".", 1) && !/[.!?:]$|token|key|secret/i.test(value)
   return /\d/.test(value) ? /[A-Za-z]/.test(value) || value.length >= 16 : /[a-z]/.test(value) && /[A-Z]/.test(value)
 }
 
@@ -428,7 +433,7 @@ function isPassphrase(value: string): boolean {
 
 /** A call, an index, a negation, a reference: code that has the secret from elsewhere. */
 function isCode(value: string): boolean {
-  const head = /^[A-Za-z_$][\w$.]*(?=[([?!{]|::|->|=>)|^!+(?:\(|[A-Za-z_$][A-Za-z_$.]*$)/.exec(value)?.[0]
+  const head = /^[A-Za-z_$][\w$.]*(?=[([{]|[?!][.[(]|::|->|=>)|^!+(?:\(|[A-Za-z_$][A-Za-z_$.]*$)/.exec(value)?.[0]
   return head !== undefined ? !isRandom(head) : REFERENCE.test(value)
 }
 
@@ -445,7 +450,7 @@ function isPlaceholder(value: string): boolean {
 }
 
 const STOCK_WORDS =
-  /^(?:change[-_]?(?:me|it|this)|placeholder|example|dummy|todo|fixme|redacted|tbd|n\/a|foo|bar|baz|foobar|secret|password|passwd|pass|token|test|none|not[-_]set)!?$/i
+  /^(?:change[-_]?(?:me|it|this)|placeholder|example|dummy|todo|fixme|redacted|tbd|n\/a|foo|bar|baz|foobar|none|not[-_]set)!?$/i
 const STOCK_PHRASE = /^(?:your|my|some|insert|enter|put|replace|add)[-_ ][A-Za-z_ -]*$/i
 
 /** Our own mark, a variable, a template of any language, or one character again and again. */
