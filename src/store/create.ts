@@ -9,8 +9,12 @@ import { migrations } from "./migrations.ts"
 
 const NETWORK_FILE_SYSTEMS = new Set(["nfs", "cifs", "smb", "smb2", "afs", "9p", "ceph", "fuse", "lustre", "gpfs", "coda"])
 
-/** See openForWriting in database.ts, which loads this file only where something is written. */
-export function prepare(paths: Paths): Database {
+/**
+ * Opens the memories for writing: creates them (0600 in a 0700 directory), brings an older schema up to date after a
+ * backup, and syncs every commit before it is acknowledged. The caller closes it.
+ * @throws outdated when the database is of a newer nswrap, unavailable when it cannot be opened or is no database
+ */
+export async function openForWriting(paths: Paths): Promise<Database> {
   try {
     createFile(paths.database)
     const db = new Database(paths.database, { readwrite: true, create: true, strict: true })

@@ -30,16 +30,6 @@ export function openForReading(paths: Pick<Paths, "database">): Opened {
 }
 
 /**
- * Opens the memories for writing: creates them (0600 in a 0700 directory), brings an older schema up to date after a
- * backup, and syncs every commit before it is acknowledged. The caller closes it.
- * @throws outdated when the database is of a newer nswrap, unavailable when it cannot be opened or is no database
- */
-export async function openForWriting(paths: Paths): Promise<Database> {
-  const { prepare } = await import("./create.ts")
-  return prepare(paths)
-}
-
-/**
  * Runs `work` in one IMMEDIATE transaction. Under synchronous=FULL many writers starve each other past any single busy
  * time-out (SQLite's lock is not fair), so a busy database is asked again, with jitter, for half a minute.
  */

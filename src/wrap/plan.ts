@@ -1,7 +1,7 @@
 import type { Database } from "bun:sqlite"
 import { type Environment, type Paths, resolvePaths } from "../config/paths.ts"
 import { readSettings, type Settings } from "../config/settings.ts"
-import { openForReading, openForWriting } from "../store/database.ts"
+import { openForReading } from "../store/database.ts"
 import { locateProject, type Located, recordJoin } from "../store/projects.ts"
 import { recordRun, type Run } from "../store/runs.ts"
 import { isTerminal, readFileText, writeErr } from "../system/libc.ts"
@@ -237,6 +237,7 @@ function announceJoin(request: WrapRequest, plan: Plan, { paths, located }: { pa
 /** The one thing the wrapper may write into the memories; when they are locked, the next run tells and tries again. */
 async function writeJoin({ paths, located }: { paths: Paths; located: Located }, { t }: Run): Promise<void> {
   try {
+    const { openForWriting } = await import("../store/create.ts")
     const db = await openForWriting(paths)
     db.run("pragma busy_timeout = 20")
     recordJoin(db, located, { now: t })

@@ -1,6 +1,6 @@
 import { type Environment, resolvePaths } from "../config/paths.ts"
 import { parseRememberLine, type RememberLine } from "../memory/remember-line.ts"
-import { openForWriting } from "../store/database.ts"
+import { openForWriting } from "../store/create.ts"
 import { ensureProject, findProject } from "../store/projects.ts"
 import { propose } from "../store/proposals.ts"
 import type { Run } from "../store/runs.ts"

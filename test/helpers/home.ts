@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { type Paths, resolvePaths } from "../../src/config/paths.ts"
-import { openForWriting } from "../../src/store/database.ts"
+import { openForWriting } from "../../src/store/create.ts"
 
 /** A home of its own with open memories; `close` removes it. */
 export async function newHome(): Promise<{ directory: string; paths: Paths; db: Database; close: () => void }> {

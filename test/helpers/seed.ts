@@ -1,4 +1,4 @@
-import { openForWriting } from "../../src/store/database.ts"
+import { openForWriting } from "../../src/store/create.ts"
 import { rememberMany } from "../../src/store/memories.ts"
 import { resolvePaths } from "../../src/config/paths.ts"
 import { setPersona } from "../../src/store/set-persona.ts"

@@ -4,7 +4,8 @@ import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "nod
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { resolvePaths } from "../../src/config/paths.ts"
-import { openForReading, openForWriting, SCHEMA_VERSION } from "../../src/store/database.ts"
+import { openForWriting } from "../../src/store/create.ts"
+import { openForReading, SCHEMA_VERSION } from "../../src/store/database.ts"
 import { journalFor } from "../../src/store/create.ts"
 
 const WRITER = join(import.meta.dir, "../fixtures/writer.ts")

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, test } from "bun:test"
 import { cpSync, renameSync, rmSync, symlinkSync } from "node:fs"
 import fc from "fast-check"
 import { resolvePaths } from "../../src/config/paths.ts"
-import { openForWriting } from "../../src/store/database.ts"
+import { openForWriting } from "../../src/store/create.ts"
 import { remember } from "../../src/store/memories.ts"
 import {
   bindDirectory, createProject, ensureProject, findProject, type KeyRow, listProjects, locateProject, recognise, recordJoin, renameProject, unlinkDirectory,
@@ -321,7 +321,7 @@ test("recordJoin() leaves a locked database alone at once", async () => {
 test("16 first memories at once make one project", async () => {
   shop.repository("shop", URL)
   const script = `import { ensureProject } from "${import.meta.dir}/../../src/store/projects.ts"
-    import { openForWriting } from "${import.meta.dir}/../../src/store/database.ts"
+    import { openForWriting } from "${import.meta.dir}/../../src/store/create.ts"
     import { resolvePaths } from "${import.meta.dir}/../../src/config/paths.ts"
     const db = await openForWriting(resolvePaths(process.env))
     console.log(ensureProject(db, process.cwd(), { now: Date.now() }).id)`
