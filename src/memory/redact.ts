@@ -178,7 +178,7 @@ const CURL_USER = /((?<=\s)(?:-u|--user|--proxy-user)[ =]?["']?[^\s:"']{1,64}:)(
 const SSHPASS = /(\bsshpass[ \t]{1,4}-p[ \t]{0,4}["']?)([^\s"']{3,})/g
 const NETRC =
   /(\b(?:machine\s{1,4}[^\s]{1,253}|default)\s{1,4}login\s{1,4}[^\s]{1,64}\s{1,4}password\s{1,4})([^\s"']{3,})/g
-const LOGIN = /(\blogin(?:[ \t][^\s;|&]{1,60}){0,6}?[ \t]-p[ =]["']?)([^\s"']{3,})/g
+const LOGIN = /(\blogin(?:[ \t][^\s;|&]{1,60}){0,6}?[ \t]-p[ =]["']?)([^\s"';|&]{3,})/g
 const MYSQL = /(\bmysql(?:dump|admin)?\b[^\n]{0,80}?[ \t]-p["']?)([^\s"']{3,})/g
 const SQL = /(\b(?:identified by|password)[ \t]{1,4}')([^'\s]{3,128})(?=')/gi
 
