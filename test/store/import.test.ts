@@ -154,6 +154,12 @@ describe("personas", () => {
     expect(personaHistory(home.db, null)).toHaveLength(4)
   })
 
+  test("one that says what is set here already is added to its history, and stays", () => {
+    setPersona(home.db, { text: "same", project: null, actor: "user" }, { now })
+    expect(bring(home, [line("older", 1), line("same", 2)]).personas).toEqual([{ project: null, outcome: "set" }])
+    expect(personaHistory(home.db, null).map(({ text }) => text)).toEqual(["same", "older", "same"])
+  })
+
   test("one that was removed here stays removed", () => {
     setPersona(home.db, { text: "mine", project: null, actor: "user" }, { now })
     setPersona(home.db, { text: "", project: null, actor: "user" }, { now })
