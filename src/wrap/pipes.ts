@@ -58,7 +58,8 @@ export class Output {
 
   move(readable: number, writable: number): void {
     if (!this.open) return
-    if (writable & BROKEN) return this.#stop(null)
+    // A socket whose other end is closed says POLLHUP alone, for ever.
+    if (writable & (BROKEN | POLLHUP)) return this.#stop(null)
     if (readable !== 0 && this.#pending.length === 0) this.#read()
     if (this.open && this.#pending.length > 0) this.#write()
   }
