@@ -386,7 +386,11 @@ const UV_OPTIONS = `--with --with-editable --with-requirements -p --python --ind
   -P --upgrade-package`
 const NPM_OPTIONS = "--registry --prefix -w --workspace --cache --userconfig"
 
-const LAUNCHERS: Launcher[] = [
+/** First words of the launchers below, so that any other command need not build them. */
+const LAUNCHER_NAMES = new Set(["env", "timeout", "nice", "nohup", "stdbuf", "command", "setsid", "npx", "npm", "pnpm", "pnpx", "yarn", "bunx", "bun", "uvx", "uv", "pipx"])
+let launchers: Launcher[] | null = null
+
+const makeLaunchers = (): Launcher[] => [
   plain("env", "-u --unset -C --chdir -S --split-string", 0),
   plain("timeout", "-k --kill-after -s --signal", 1, "--help --version"),
   plain("nice", "-n --adjustment", 0, "--help --version"),
@@ -416,7 +420,9 @@ function findLauncher(argv: string[], at: number): Launcher | null {
   const name = baseName(argv[at] ?? "")
   const isCalled = ({ call }: Launcher) =>
     call[0] === name && call.slice(1).every((word, index) => argv[at + 1 + index] === word)
-  return LAUNCHERS.find(isCalled) ?? null
+  if (!LAUNCHER_NAMES.has(name)) return null
+  launchers ??= makeLaunchers()
+  return launchers.find(isCalled) ?? null
 }
 
 /** Index of the program behind a launcher, or null when it shows none. Writes what it learns into `found`. */
