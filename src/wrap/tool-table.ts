@@ -236,8 +236,10 @@ export const TOOLS: Tool[] = [
     packages: [],
     channel: { kind: "goose" },
     minimum: null,
-    root: { commands: { run: { oneShot: true }, ...both(["session", "s"], { others: words(`list remove export
-      diagnostics import`) }) }, others: "any" },
+    root: () => ({
+      commands: { run: { oneShot: true }, ...both(["session", "s"], { others: words("list remove export diagnostics import") }) },
+      others: "any",
+    }),
     flags: () => ({
       one: words(`-t --text -i --instructions --system --recipe --params --sub-recipe -n --name --path --session-id
         --max-tool-repetitions --max-turns --with-extension --with-remote-extension --with-streamable-http-extension
