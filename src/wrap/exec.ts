@@ -71,6 +71,7 @@ const PROC_BYTES_MAX = 64 * 1024
 
 const execvp = libc("execvp", ["ptr", "ptr"])
 const signal = libc("signal", ["i32", "i64"], "ptr")
+const sigaction = libc("sigaction", ["i32", "ptr", "ptr"])
 const getppid = libc("getppid", [])
 const prlimit = libc("prlimit", ["i32", "i32", "ptr", "ptr"])
 const readlink = libc("readlink", ["ptr", "ptr", "u64"], FFIType.i64_fast)
@@ -101,13 +102,33 @@ function ownArguments(): Uint8Array[] {
 const SIGNALS_OF_BUN = process.platform === "darwin"
   ? [13, 25]
   : [13 /* PIPE */, 25 /* XFSZ */, 4 /* ILL */, 5 /* TRAP */, 6 /* ABRT */, 7 /* BUS */, 8 /* FPE */, 11 /* SEGV */, 30 /* PWR */, 31 /* SYS */]
+const SIGINT = 2
+const SIGQUIT = 3
+const SIGTERM = 15
+const SIGTSTP = process.platform === "darwin" ? 18 : 20
 const SIG_DFL = 0
 const SIG_IGN = 1
 
 /** To their default; or ignored as they were, which is known when our parent is a shell that ignores them (`trap '' PIPE`). */
 function restoreSignals(): void {
   const ignored = ignoredByShell()
-  for (const number of SIGNALS_OF_BUN) signal(number, (ignored >> BigInt(number - 1)) & 1n ? SIG_IGN : SIG_DFL)
+  const isIgnored = (number: number) => ((ignored >> BigInt(number - 1)) & 1n) === 1n
+  for (const number of SIGNALS_OF_BUN) signal(number, isIgnored(number) ? SIG_IGN : SIG_DFL)
+  // At a terminal Bun catches these two as well. A shell starts `command &` in a script with INT and QUIT ignored, and Bun
+  // leaves QUIT alone. A shell with job control, one that ignores TSTP, ignores TERM for itself.
+  if (isCaught(SIGINT) && (isIgnored(SIGINT) || handlerOf(SIGQUIT) === SIG_IGN)) signal(SIGINT, SIG_IGN)
+  if (isCaught(SIGTERM) && isIgnored(SIGTERM) && !isIgnored(SIGTSTP)) signal(SIGTERM, SIG_IGN)
+}
+
+function isCaught(number: number): boolean {
+  const handler = handlerOf(number)
+  return handler !== SIG_DFL && handler !== SIG_IGN
+}
+
+/** The first word of struct sigaction. */
+function handlerOf(number: number): number {
+  const action = new BigUint64Array(32)
+  return sigaction(number, null, new Uint8Array(action.buffer)) === 0 ? Number(action[0]) : SIG_DFL
 }
 
 /** Shells pass on what they ignore. fish and programs such as Python ignore PIPE for themselves alone. */
