@@ -110,7 +110,7 @@ export function listMemories(db: Database, filter: MemoryFilter): Memory[] {
 export function editMemory(db: Database, id: string, patch: Partial<NewMemory>, at: Now): Memory {
   return inTransaction(db, () => {
     const before = findMemory(db, id)
-    const given = Object.fromEntries(Object.entries(patch).filter(([, value]) => value !== undefined))
+    const given = Object.fromEntries(Object.entries(safeNames(patch).given).filter(([, value]) => value !== undefined))
     const checked = check({ ...before, ...given })
     const after: Memory = { ...before, ...given, text: checked.text, updated_at: at.now, lamport: nextLamport(db) }
     if (patch.ttl_ms !== undefined && patch.expires_at === undefined) after.expires_at = patch.ttl_ms === null ? null : at.now + patch.ttl_ms
@@ -182,23 +182,47 @@ export function siteId(db: Database): string {
   return (db.query("select v from site where k = 'site_id'").get() as { v: string }).v
 }
 
-function rememberOne(db: Database, given: NewMemory, { now }: Now, { link }: { link: boolean } = { link: true }): Remembered {
-  const { text, redactions } = check(given)
+function rememberOne(db: Database, said: NewMemory, { now }: Now, { link }: { link: boolean } = { link: true }): Remembered {
+  const { given, redactions: named } = safeNames(said)
+  const { text, redactions: written } = check(given)
+  const redactions = [...written, ...named]
   const existing = given.id === undefined ? null : (db.query("select * from memory where id = ?").get(given.id) as MemoryRow | null)
   if (existing !== null) return { memory: memoryFromRow(existing), outcome: "unchanged", superseded: null, near: [], redactions }
 
   const memory = complete(db, given, { text, now })
   const key = scopeKey(db, memory)
   const equal = (given as Partial<Memory>).superseded_by || (given as Partial<Memory>).tombstone ? null : findEqual(db, { memory, key })
-  if (equal !== null) return { memory: sayAgain(db, equal, { given, now }), outcome: "merged", superseded: null, near: [], redactions }
+  if (equal !== null) {
+    const again = sayAgain(db, equal, { given, now })
+    const other = again.subject === null || again.subject !== memory.subject ? null : findSubject(db, again, key)
+    const superseded = other === null ? null : changeState(db, other.id, { superseded_by: again.id }, { op: "supersede", now })
+    return { memory: again, outcome: "merged", superseded, near: [], redactions }
+  }
 
-  const older = memory.subject === null || memory.superseded_by !== null || memory.tombstone ? null : findSubject(db, { key, subject: memory.subject, tool: memory.tool })
+  const older = memory.subject === null || memory.superseded_by !== null || memory.tombstone ? null : findSubject(db, memory, key)
   const near = link ? findNear(db, { memory, key }).filter(({ id }) => id !== older?.id) : []
   memory.lamport = given.lamport ?? nextLamport(db)
   insertMemory(db, { memory, key })
   for (const other of near) db.query("insert or ignore into memory_link values (?, ?, 'near', ?)").run(other.id, memory.id, now)
   const superseded = older === null ? null : changeState(db, older.id, { superseded_by: memory.id }, { op: "supersede", now })
   return { memory, outcome: "created", superseded, near, redactions }
+}
+
+/** A memory whose subject, aliases, tags and meta may be stored: without secrets, the subject in the one form that is compared. */
+export function safeNames<Given extends Partial<NewMemory>>(said: Given): { given: Given; redactions: Redaction[] } {
+  const given = { ...said }
+  const redactions: Redaction[] = []
+  const safe = (_: string, value: unknown): unknown => {
+    if (typeof value !== "string") return value
+    const { text, redactions: found } = redact(value)
+    redactions.push(...found)
+    return text
+  }
+  for (const field of ["subject", "aliases", "tags", "meta"] as const) {
+    if (given[field]) Object.assign(given, { [field]: JSON.parse(JSON.stringify(given[field]), safe) })
+  }
+  if (typeof given.subject === "string") given.subject = given.subject.trim().toLowerCase() || null
+  return { given, redactions }
 }
 
 /** Text as it may be stored. @throws invalid */
@@ -231,7 +255,7 @@ function complete(db: Database, given: NewMemory, { text, now }: { text: string;
     tool: given.tool ?? null,
     actor: given.actor ?? "user",
     session: given.session ?? null,
-    subject: given.subject?.trim() ? given.subject.trim().toLowerCase() : null,
+    subject: given.subject ?? null,
     aliases: given.aliases ?? [],
     tags: [...new Set(given.tags)],
     confidence: given.confidence ?? 0.8,
@@ -280,10 +304,10 @@ function sayAgain(db: Database, equal: Memory, { given, now }: { given: NewMemor
   return again
 }
 
-function findSubject(db: Database, { key, subject, tool }: { key: string; subject: string; tool: string | null }): Memory | null {
+function findSubject(db: Database, { id, subject, tool }: Memory, key: string): Memory | null {
   const row = db
-    .query("select * from memory where scope_key = ? and subject = ? and tool is ? and tombstone = 0 and superseded_by is null order by seq desc limit 1")
-    .get(key, subject, tool) as MemoryRow | null
+    .query("select * from memory where scope_key = ? and subject = ? and tool is ? and tombstone = 0 and superseded_by is null and id <> ? order by seq desc limit 1")
+    .get(key, subject, tool, id) as MemoryRow | null
   return row === null ? null : memoryFromRow(row)
 }
 

@@ -4,7 +4,7 @@ import { stripContext } from "../memory/context.ts"
 import { type Memory, type NewMemory, type Scope, shortId, TEXT_BYTES_MAX } from "../memory/memory.ts"
 import { redact, type Redaction } from "../memory/redact.ts"
 import { inTransaction } from "./database.ts"
-import { remember, type Now, type Remembered } from "./memories.ts"
+import { remember, safeNames, type Now, type Remembered } from "./memories.ts"
 
 /** What a tool said and the user has not accepted: no memory yet, never injected. */
 export interface Proposal {
@@ -30,8 +30,10 @@ const PROPOSALS_MAX = 1000
 type ProposalRow = Omit<Proposal, "tags" | "meta"> & { tags: string; meta: string }
 
 /** Puts a text into the inbox. What waits there already with the same text and scope is given back as it is. @throws invalid, conflict */
-export function propose(db: Database, memory: NewMemory, { now }: Now): Proposal & { redactions: Redaction[] } {
-  const { text: safe, redactions } = redact(stripContext(memory.text))
+export function propose(db: Database, said: NewMemory, { now }: Now): Proposal & { redactions: Redaction[] } {
+  const { given: memory, redactions: named } = safeNames(said)
+  const { text: safe, redactions: written } = redact(stripContext(memory.text))
+  const redactions = [...written, ...named]
   const text = safe.trim()
   if (text === "") throw new NswrapError("invalid", "there is no text to remember")
   if (Buffer.byteLength(text) > TEXT_BYTES_MAX) throw new NswrapError("invalid", "the text is longer than 64 KiB; split it")

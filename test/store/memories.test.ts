@@ -5,6 +5,7 @@ import { recall } from "../../src/recall/recall.ts"
 import {
   editMemory, findMemory, forgetMemory, historyOf, lastForgotten, listMemories, nearOf, pinMemory, remember, rememberMany, restoreMemory, supersedeMemory,
 } from "../../src/store/memories.ts"
+import { propose } from "../../src/store/proposals.ts"
 import { newHome, newProject } from "../helpers/home.ts"
 
 const at = { now: Date.UTC(2026, 10, 3) }
@@ -30,6 +31,22 @@ describe("remember()", () => {
     expect(again.outcome).toBe("merged")
     expect(again.memory).toMatchObject({ id: first.memory.id, count: 2, created_at: at.now, tags: ["js", "build"] })
     expect(listMemories(home.db, {})).toHaveLength(1)
+  })
+  test("equal text said again with a subject takes the place of the other memory of that subject", () => {
+    const first = say("the db is mysql").memory
+    const other = say("the db is postgres", { subject: "db" }).memory
+    expect(say("the db is mysql", { subject: " DB" })).toMatchObject({ outcome: "merged", memory: { id: first.id, subject: "db" }, superseded: { id: other.id } })
+    expect(listMemories(home.db, {}).map(({ id }) => id)).toEqual([first.id])
+  })
+  test("no secret reaches the disk by a subject, alias, tag or meta, and the subject has one form", () => {
+    const token = `ghp_${"a1B2c3".repeat(6)}`
+    const { memory, redactions } = say("x", { subject: token, aliases: [token], tags: [token], meta: { deep: [{ note: token }] } })
+    expect(redactions.length).toBe(4)
+    editMemory(home.db, memory.id, { subject: ` DB ${token}`, tags: [`t ${token}`] }, at)
+    propose(home.db, { text: "y", subject: token, tags: [token], aliases: [token] }, at)
+    const rows = home.db.query("select *, (select group_concat(tags || meta) from proposal) as waiting, (select group_concat(before) from memory_history) as old from memory").all()
+    expect(JSON.stringify(rows).toLowerCase()).not.toContain(token.toLowerCase())
+    expect(findMemory(home.db, memory.id).subject).toBe("db [redacted: github-token]")
   })
   test("does not merge equal text of another project or tool", () => {
     const project = newProject(home.db, "shop")
