@@ -3,11 +3,12 @@ import type { Plan } from "./plan.ts"
 import type { WrapRequest } from "./arguments.ts"
 
 /** Prints the exact command line, the variables added, what comes before stdin, and the context with the file that holds it. */
-export function printDryRun(request: WrapRequest, { injection, context, file, run, bypass }: Plan): number {
+export function printDryRun(request: WrapRequest, { injection, context, file, run, bypass, toolMark }: Plan): number {
   const argv = injection === null ? request.argv : argumentsOf(injection.argv, request.argv)
   const lines = [
     `command      ${argv.map(quote).join(" ")}`,
     ...Object.entries(injection?.environment ?? {}).map(([name, value]) => `environment  ${name}=${quote(value)}`),
+    ...(toolMark === null ? [] : [`environment  NSWRAP_TOOL=${quote(toolMark)}`]),
     `directory    ${request.cwd}`,
     `tool         ${run.tool ?? `none known (${run.program})`}`,
     `mode         ${run.mode}${bypass === null ? "" : ` (${bypass})`}`,

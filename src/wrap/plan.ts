@@ -52,7 +52,8 @@ export async function planRun(request: WrapRequest): Promise<Plan> {
       plan.injection = null
       plan.context = null
     }
-    if (run.channel !== "none" && run.tool !== null && findTool(run.tool, tools) !== null) plan.toolMark = run.tool
+    // Also when nothing was injected: what a tool remembers is a proposal whatever it was told.
+    if (run.mode !== "bypass" && run.tool !== null && findTool(run.tool, tools) !== null) plan.toolMark = run.tool
     plan.captures = (options.capture || settings.compat || wantsCapture(settings, run.tool)) && !isTerminal(1)
   }
   run.stages = stages.done()
@@ -203,7 +204,8 @@ function locateProgram({ argv, env }: WrapRequest, identified: Identified): Prog
   const program: Program = { file: argv[0]!, path: null, isShim: false, passed }
   if (identified.tool === null || identified.fetched) return program
   const path = resolveOnPath(argv[identified.at]!, env["PATH"] ?? "", passed)
-  if (path === null) return program
+  // Behind the last shim there is no tool: not found, or the shim would be started again and again.
+  if (path === null) return passed.length > 0 && identified.at === 0 ? { ...program, file: "" } : program
   return { file: identified.at === 0 && passed.length > 0 ? path : argv[0]!, path, isShim: isShim(path), passed }
 }
 

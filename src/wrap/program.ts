@@ -1,8 +1,9 @@
 import { cString, fileExists, libc, readFileText, realPath } from "../system/libc.ts"
-import { baseName, type Tool } from "./tools.ts"
+import type { Tool } from "./tools.ts"
 
-/** The program that a command name means: itself when it holds a slash, else the first on PATH that is not in `skip`. */
+/** The program that a command name means: itself when it holds a slash, else (or when it is in `skip`) the first on PATH that is not. */
 export function resolveOnPath(file: string, path: string, skip: string[] = []): string | null {
+  if (skip.includes(file)) file = file.slice(file.lastIndexOf("/") + 1)
   if (file.includes("/")) return fileExists(file) ? file : null
   for (const directory of path.split(":")) {
     const candidate = `${directory === "" ? "." : directory}/${file}`
@@ -34,7 +35,7 @@ export function toolVersion(path: string, tool: Tool): string | null {
     if (found) return found
   }
   const inPath = /\/([^/]+)\/(?:versions\/)?v?(\d+\.\d+\.\d+[^/]*)(?:\/|$)/.exec(real)
-  return inPath && tool.names.includes(baseName(inPath[1]!)) ? inPath[2]! : null
+  return inPath && tool.names.includes(inPath[1]!.toLowerCase()) ? inPath[2]! : null
 }
 
 /** Below zero when `a` is older than `b`; a pre-release (`1.2.0-rc.1`) is older than its release. */

@@ -18,6 +18,10 @@ export function isTrivial({ argv, options, env }: WrapRequest): boolean {
   return isTrivialCommand(argv) && !options.capture && !options.exportText && options.channel === null
 }
 
+export function isTrivialName(command: string): boolean {
+  return TRIVIAL.has(command) || command === "git"
+}
+
 /** `env` alone prints variables; `env X=1 claude` starts a tool. */
 export function isTrivialCommand([command = "", ...args]: string[]): boolean {
   if (args.some((argument) => argument.includes("{context"))) return false

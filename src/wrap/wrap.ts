@@ -2,7 +2,7 @@ import { setEnv, unsetEnv, writeErr } from "../system/libc.ts"
 import { SHIMS, type WrapRequest } from "./arguments.ts"
 import { execCommand, execFailure } from "./exec.ts"
 import type { Plan } from "./plan.ts"
-import { isTrivial } from "./trivial.ts"
+import { isTrivial, isTrivialName } from "./trivial.ts"
 
 const PREFILLED_BYTES_MAX = 1024 * 1024
 
@@ -12,11 +12,19 @@ const PREFILLED_BYTES_MAX = 1024 * 1024
  * Returns only when the command could not be started (its exit status), or after a dry run.
  */
 export async function wrap(request: WrapRequest): Promise<number> {
-  if (isTrivial(request)) return fail(request, becomeCommand(request))
+  if (isTrivial(request) && !(await startsShim(request))) return fail(request, becomeCommand(request))
   const { planRun } = await import("./plan.ts")
   const plan = await planRun(request)
   if (request.options.dryRun) return (await import("./dry-run.ts")).printDryRun(request, plan)
   return handOver(request, plan)
+}
+
+/** A script that calls nswrap again must find the tool behind it, also where no context is wanted (`claude --version`). */
+async function startsShim({ argv, env }: WrapRequest): Promise<boolean> {
+  if (isTrivialName(argv[0]!)) return false
+  const { isShim, resolveOnPath } = await import("./program.ts")
+  const path = resolveOnPath(argv[0]!, env["PATH"] ?? "")
+  return path !== null && isShim(path)
 }
 
 function becomeCommand({ argv, rawOffset }: WrapRequest): { errno: number } {

@@ -182,6 +182,37 @@ describe("a tool that is itself a script calling nswrap", () => {
   }
 })
 
+describe("a script calling nswrap is never a loop", () => {
+  const shim = (directory: string, script: string, name = "claude") => {
+    mkdirSync(join(home, directory))
+    writeFileSync(join(home, directory, name), `#!/bin/sh\n${script}\n`, { mode: 0o755 })
+    return join(home, directory)
+  }
+  const end = (args: string[], shims: string, env = {}) =>
+    spawnSync("timeout", ["10", binary(), ...args], { cwd: shop, encoding: "utf8", env: { ...cleanEnvironment(home), PATH: `${shims}:${bin}:/usr/bin:/bin`, NSWRAP: binary(), ...env } })
+  test("where no context is wanted", () => {
+    const shims = shim("plain shims", 'exec "$NSWRAP" -- claude "$@" # nswrap')
+    expect(end(["--", "claude", "--version"], shims)).toMatchObject({ status: 0, stdout: "arg --version\nmark:\nstdin:\n" })
+    expect(end(["--", "claude", "hello"], shims, { NS_BYPASS_MODE: "1" })).toMatchObject({ status: 0, stdout: "arg hello\nmark:\nstdin:\n" })
+  })
+  test("when it names itself by its path", () => {
+    const shims = shim("own path", `exec "$NSWRAP" -- "$0" "$@" # nswrap`)
+    expect(marks(end(["--", join(shims, "claude"), "-p", "fix the login bug"], shims).stdout)).toContain("login")
+  })
+  test("when no tool is behind it", () => {
+    const shims = shim("gone", 'exec "$NSWRAP" -- qwen "$@" # nswrap', "qwen")
+    expect(end(["--", "qwen", "-p", "x"], shims)).toMatchObject({ status: 127, stderr: "nswrap: qwen: command not found\n" })
+  })
+})
+
+test("a tool is marked as one, and a dry run shows it, also when nothing was injected", () => {
+  const own = temporaryHome()
+  const env = { PATH: `${bin}:${process.env["PATH"]}` }
+  expect(run(["--", "claude", "-p", "x y"], { home: own, env }).stdout).toContain("mark:claude\n")
+  expect(run(["--dry-run", "--", "claude", "-p", "x y"], { home: own, env }).stdout).toContain("environment  NSWRAP_TOOL=claude\n")
+  expect(run(["--no-context", "--", "claude", "-p", "x y"], { home: own, env }).stdout).toContain("mark:\n")
+})
+
 describe("what a tool says", () => {
   test("@remember: lines wait in the inbox under --capture, and are injected only once accepted", () => {
     const says = program("says", '#!/bin/sh\necho "@remember: kind=decision the login page is blue now"\necho done\n')
