@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, test } from "bun:test"
 import { spawnSync } from "node:child_process"
-import { writeFileSync } from "node:fs"
+import { mkdirSync, symlinkSync, writeFileSync } from "node:fs"
 import { join, resolve } from "node:path"
 import { binary, cleanEnvironment, run, temporaryHome } from "../helpers/binary.ts"
 
@@ -14,6 +14,8 @@ beforeAll(() => {
   home = temporaryHome()
   const { status, stderr } = run(["remember", "--pin", "--scope", "global", "Answer in British English"], { home })
   if (status !== 0) throw new Error(stderr)
+  mkdirSync(join(home, "bin"))
+  symlinkSync(binary(), join(home, "bin/nswrap"))
   // Not in the environment: where python3 is started by a script, as pyenv does, the shell of that script drops PS1.
   writeFileSync(join(home, "bashrc"), "PS1='$ '; bind 'set enable-bracketed-paste off'\n")
   // Says what reaches it, and its window's size.
@@ -38,7 +40,7 @@ const ways = Object.entries(WAYS).map(([way, prefix]) => [way, prefix] as const)
 
 /** Plays the steps in front of a program; each `expect` looks behind the one before it. */
 function atTerminal(steps: Step[], program = ["bash", "--rcfile", join(home, "bashrc"), "-i"]): Session {
-  const path = `${join(binary(), "..")}:${process.env["PATH"]}`
+  const path = `${join(home, "bin")}:${process.env["PATH"]}`
   const env = { ...cleanEnvironment(home), PATH: path, TERM: "xterm", TOOL_NAME: "claude-code", HISTFILE: "/dev/null" }
   const input = steps.map((step) => `${JSON.stringify(step)}\n`).join("")
   const { stdout, stderr } = spawnSync("python3", [resolve(import.meta.dir, "../fixtures/terminal.py"), ...program], { env, cwd: home, input, timeout: 50_000 })
