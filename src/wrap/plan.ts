@@ -9,6 +9,7 @@ import { applyChannel, type Injection } from "./channel.ts"
 import { isFirstTime, saveContext, saveFiles } from "./context-file.ts"
 import { type PreparedContext, prepareContext } from "./prepare.ts"
 import { isShim, resolveOnPath, toolVersion } from "./program.ts"
+import { keepReady, stampsBefore } from "./ready.ts"
 import { type Peeked, peekStdin } from "./stdin.ts"
 import { findTool, identify, type Identified, readCommand, type Reading, type Tool, toolFromConfig } from "./tools.ts"
 import { isTrivialCommand } from "./trivial.ts"
@@ -38,13 +39,14 @@ export async function planRun(request: WrapRequest): Promise<Plan> {
     project: null, mode: options.mode ?? settings.mode, channel: "none", stable: [], recalled: [], stable_tokens: 0, recalled_tokens: 0, stages: {}, reason: null,
   }
   const plan: Plan = {
-    program, injection: null, stdin: null, context: null, file: null, run, settings, join: null, toolMark: null, captures: false,
+    program, injection: null, stdin: null, context: null, file: null, run, settings, join: null, toolMark: null, captures: false, isLasting: false,
     bypass: bypassReason({ request, settings, reading, program, run }),
   }
   if (plan.bypass !== null || paths === null) {
     run.mode = "bypass"
     run.reason = paths === null ? "HOME is not set" : null
   } else {
+    const before = stampsBefore(request)
     try {
       gather(request, plan, { paths, settings, identified, reading, tools, stages })
     } catch (error) {
@@ -54,6 +56,8 @@ export async function planRun(request: WrapRequest): Promise<Plan> {
     }
     // Also when nothing was injected: what a tool remembers is a proposal whatever it was told.
     if (run.mode !== "bypass" && run.tool !== null && findTool(run.tool, tools) !== null) plan.toolMark = run.tool
+    if (before?.isSettled && plan.isLasting && plan.file !== null && plan.context !== null)
+      keepReady(request, { stamps: before.stamps, file: plan.file, toolMark: plan.toolMark, run, memories: [...plan.context.stable, ...plan.context.recalled] })
     plan.captures = (options.capture || settings.compat || wantsCapture(settings, run.tool)) && !isTerminal(1)
   }
   run.stages = stages.done()
@@ -77,6 +81,8 @@ export interface Plan {
   bypass: string | null
   /** Name of the tool, to mark what it remembers as said by it. */
   toolMark: string | null
+  /** The next run of this kind gets the same, as long as nothing changes. */
+  isLasting: boolean
   /** Its stdout is looked into for @remember: lines. */
   captures: boolean
   /** A directory that turned out to belong to a known project: to be written down before hand-over. */
@@ -118,6 +124,7 @@ function gather(request: WrapRequest, plan: Plan, { paths, settings, identified,
       const located = locateProject(db, cwd)
       if (located.joined === "moved" || located.joined === "remote") announceJoin(request, plan, { paths, located })
       run.project = located.project?.name ?? null
+      plan.isLasting = isPlain(located) && identified.tool === null && identified.at === 0 && reading.prompt === null
       stages.mark("project")
       if (isOptedOut(settings, located, run.tool)) run.mode = "bypass"
       else if (stages.elapsed() < settings.maxWaitMs) {
@@ -151,6 +158,7 @@ function gather(request: WrapRequest, plan: Plan, { paths, settings, identified,
   if (!saveFiles(plan.injection.files, { dryRun: options.dryRun })) throw new Error(`no file could be written to ${paths.contexts}`)
   const { notice } = plan.injection
   if (notice !== null && !options.dryRun && isTerminal(2) && isFirstTime(paths, notice)) writeErr(`nswrap: ${notice}\n`)
+  plan.isLasting &&= run.reason === null && notice === null && plan.injection.channel === "file"
   stages.mark("channel")
   describe(run, plan)
 }
@@ -164,6 +172,7 @@ function choose(db: Database, { request, plan, located, identified, reading, too
     session: settings.session,
     toolNames: [...new Set([run.tool, ...(tool?.names ?? []), ...(identified.tool?.names ?? [])])].filter((name) => name !== null),
     prompt: promptOf(reading, plan.stdin, request.cwd),
+    asked: reading.prompt,
     extent: request.options.onlyPersona ? "persona" : stableOnly ? "stable" : "full",
     settings,
     now: run.t,
@@ -199,14 +208,19 @@ function bypassReason({ request, settings, reading, program, run }: { request: W
  * A tool found on PATH may be a script that calls nswrap (a shim): it is started as it is, and remembered in a variable, so
  * that the nswrap in it finds the real tool behind it instead of the script again.
  */
-function locateProgram({ argv, env }: WrapRequest, identified: Identified): Program {
+function locateProgram({ argv, env, options }: Pick<WrapRequest, "argv" | "env" | "options">, identified: Identified): Program {
   const passed = (env[SHIMS] ?? "").split(":").filter((path) => path !== "")
   const program: Program = { file: argv[0]!, path: null, isShim: false, passed }
-  if (identified.tool === null || identified.fetched) return program
-  const path = resolveOnPath(argv[identified.at]!, env["PATH"] ?? "", passed)
+  // Of what is no tool known to us, only a script that starts itself again matters.
+  const own = identified.tool === null ? argv[0]! : null
+  if (identified.fetched || own?.includes("/")) return program
+  const path = resolveOnPath(own ?? argv[identified.at]!, env["PATH"] ?? "", passed)
   // Behind the last shim there is no tool: not found, or the shim would be started again and again.
   if (path === null) return passed.length > 0 && identified.at === 0 ? { ...program, file: "" } : program
-  return { file: identified.at === 0 && passed.length > 0 ? path : argv[0]!, path, isShim: isShim(path), passed }
+  const shim = isShim(path, own)
+  // The nswrap in the script would not know that no context is wanted: the script is passed over.
+  if (shim && (options.noContext || options.mode === "bypass")) return locateProgram({ argv, options, env: { ...env, [SHIMS]: [...passed, path].join(":") } }, identified)
+  return { file: identified.at === 0 && passed.length > 0 ? path : argv[0]!, path, isShim: shim, passed }
 }
 
 function wantsCapture(settings: Settings, tool: string | null): boolean {
@@ -224,6 +238,11 @@ export function isOptedOut(settings: Settings, located: Located, tool: string | 
     if (projects[directory] !== undefined) return projects[directory] === "off"
   }
   return projects["*"] === "off"
+}
+
+/** Known for good, and by a `.git` that the stamps of ready.ts cover. */
+function isPlain({ joined, announce, place: { git } }: Located): boolean {
+  return announce === null && (joined === null || joined === "known") && (git === null || git.commonDir === `${git.root}/.git`)
 }
 
 /** A checkout that joins a project by the URL it claims is told once, where somebody can read it; only then is it written down. */

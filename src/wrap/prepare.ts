@@ -14,6 +14,8 @@ export interface ContextRequest {
   toolNames: readonly string[]
   /** What the tool was asked; null = nothing is known, "" never. */
   prompt: string | null
+  /** The prompt argument alone, where more was looked at: a piped file must not drown what is asked about it. */
+  asked?: string | null
   /** persona = only the persona; stable = persona, pinned, rules and preferences; full = and what the prompt recalls. */
   extent: "persona" | "stable" | "full"
   settings: Pick<Settings, "stableTokens" | "recalledTokens" | "gate" | "teach" | "compat">
@@ -65,8 +67,14 @@ function stableMemories(db: Database, { scopes, request }: { scopes: string[]; r
 
 /** By the prompt; without one, what was decided in this project lately. */
 function findMemories(db: Database, { scopes, request }: { scopes: string[]; request: ContextRequest }): Recalled[] {
-  const { prompt, project, toolNames, settings, now } = request
-  if (prompt !== null) return recall(db, { text: prompt, scopes, toolNames, limit: RECALLED_MAX, gate: settings.gate, now })
+  const { prompt, asked, project, toolNames, settings, now } = request
+  const find = (text: string) => recall(db, { text, scopes, toolNames, limit: RECALLED_MAX, gate: settings.gate, now })
+  if (prompt !== null && (!asked?.trim() || asked === prompt)) return find(prompt)
+  if (prompt !== null) {
+    const best = new Map<string, Recalled>()
+    for (const one of [...find(asked!), ...find(prompt)]) if (one.score > (best.get(one.memory.id)?.score ?? 0)) best.set(one.memory.id, one)
+    return [...best.values()].sort((a, b) => b.score - a.score).slice(0, RECALLED_MAX)
+  }
   if (project === null) return []
   const rows = db
     .query(`select * from memory where scope_key = ? and kind = 'decision' and tombstone = 0 and superseded_by is null order by seq desc limit ${NEWEST_DECISIONS}`)

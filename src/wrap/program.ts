@@ -14,10 +14,14 @@ export function resolveOnPath(file: string, path: string, skip: string[] = []): 
   return null
 }
 
-/** Whether a program is a script that calls nswrap itself: wrapping it would inject twice, or loop. */
-export function isShim(path: string): boolean {
+/**
+ * Whether a program is a script that calls nswrap itself: wrapping it would inject twice, or loop. With `own`, only a script
+ * that calls nswrap with this name of its own.
+ */
+export function isShim(path: string, own: string | null = null): boolean {
   const text = readFileText(path, SCRIPT_BYTES_MAX) // null for a real program, which is larger
-  return text !== null && text.startsWith("#!") && SHIM.test(text.slice(0, SHIM_HEAD_LENGTH))
+  if (text === null || !text.startsWith("#!") || !SHIM.test(text.slice(0, SHIM_HEAD_LENGTH))) return false
+  return own === null || text.slice(0, SHIM_HEAD_LENGTH).split("\n").some((line) => SHIM.test(line) && !/^\s*#/.test(line) && line.split(/[\s"'/]+/).some((word) => word === own || word === "$0"))
 }
 
 /**
@@ -85,4 +89,9 @@ function parseVersion(version: string): ParsedVersion {
   const match = /^v?(\d+)(?:\.(\d+))?(?:\.(\d+))?(-)?/.exec(version.trim())
   const [major, minor, patch] = [1, 2, 3].map(part => Number(match?.[part] ?? 0)) as [number, number, number]
   return { numbers: [major, minor, patch], isPreRelease: match?.[4] === "-" }
+}
+
+/** File name without directory and Windows extension, in lower case. */
+export function baseName(path: string): string {
+  return path.slice(path.lastIndexOf("/") + 1).toLowerCase().replace(/\.(exe|cmd|ps1)$/, "")
 }

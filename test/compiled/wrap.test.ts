@@ -52,6 +52,10 @@ describe("what a tool is told", () => {
     expect(marks(stdout)).toEqual(["deploy", "persona", "pin", "rule"])
     expect(stdout).toEndWith("stdin:\nwhen do deploys happen?\n")
   })
+  test("a long piped text does not drown the question about it", () => {
+    const noise = Array.from({ length: 3000 }, (_, index) => `const noise${index} = other${index * 7}(thing${index})`).join("\n")
+    expect(marks(nswrap(["--", "claude", "-p", "review the login endpoint"], { stdin: noise }).stdout)).toContain("login")
+  })
   test("without a prompt: the stable part and the project's newest decisions", () => {
     expect(marks(nswrap(["--", "claude"]).stdout)).toEqual(["decision", "persona", "pin", "rule"])
   })
@@ -198,6 +202,16 @@ describe("a script calling nswrap is never a loop", () => {
   test("when it names itself by its path", () => {
     const shims = shim("own path", `exec "$NSWRAP" -- "$0" "$@" # nswrap`)
     expect(marks(end(["--", join(shims, "claude"), "-p", "fix the login bug"], shims).stdout)).toContain("login")
+  })
+  test("around a program that is no tool of the table", () => {
+    const shims = shim("other shims", 'exec nswrap -- mytool "$@"', "mytool")
+    writeFileSync(join(shims, "nswrap"), `#!/bin/sh\nexec "$NSWRAP" "$@"\n`, { mode: 0o755 })
+    expect(marks(end(["--", "mytool", "please fix the login bug"], shims).stdout)).toContain("login")
+    expect(end(["--", "mytool", "--version"], shims).stdout).toStartWith("arg --version\n")
+  })
+  test("and --no-context means the script too", () => {
+    const shims = shim("quiet shims", 'exec "$NSWRAP" -- claude "$@" # nswrap')
+    expect(end(["--no-context", "--", "claude", "-p", "fix the login bug"], shims).stdout).toBe("arg -p\narg fix the login bug\nmark:\nstdin:\n")
   })
   test("when no tool is behind it", () => {
     const shims = shim("gone", 'exec "$NSWRAP" -- qwen "$@" # nswrap', "qwen")
