@@ -70,7 +70,9 @@ const statfs = libc("statfs", ["ptr", "ptr"])
 const syscallStatx = libc("syscall", ["i64", "i32", "ptr", "i32", "u32", "ptr"], FFIType.i64_fast)
 
 const STATX_TYPE = 0x1
+const STATX_MTIME = 0x40
 const STATX_INO = 0x100
+const STATX_SIZE = 0x200
 const STATX_BTIME = 0x800
 const O_RDONLY = 0
 const O_WRONLY = 1
@@ -97,6 +99,17 @@ export function readFileBytes(path: string, maxBytes: number): Uint8Array | null
   } finally {
     close(fd)
   }
+}
+
+/** The first bytes of a file, at most `bytes`; empty when it is absent, unreadable or no plain file. */
+export function readHead(path: string, bytes: number): Uint8Array {
+  if (!LINUX) return (portable.readFileBytes(path, 64 * bytes) ?? new Uint8Array()).subarray(0, bytes)
+  const fd = openFile(path, O_RDONLY | O_NONBLOCK, 0)
+  if (fd < 0) return new Uint8Array()
+  const head = new Uint8Array(bytes)
+  const count = again(() => readInto(fd, head, bytes))
+  close(fd)
+  return head.subarray(0, Math.max(0, count))
 }
 
 /** readFileBytes() as UTF-8. */
@@ -177,6 +190,16 @@ export function fileIdentity(path: string): FileIdentity | null {
     inode: view.getBigUint64(32, true).toString(),
     birth: born ? birth.toString() : "",
   }
+}
+
+/** One word that changes whenever a file is written or replaced: inode, size and the time of the last write in ns. "" when absent. */
+export function fileStamp(path: string): { stamp: string; changedMs: number } {
+  if (!LINUX) return portable.fileStamp(path)
+  const view = validPath(path) ? statx(AT_FDCWD, path, 0) : null
+  if (view === null) return { stamp: "", changedMs: 0 }
+  // size at 40, time of the last write at 112 (s) and 120 (ns)
+  const [seconds, nanoseconds] = [view.getBigInt64(112, true), view.getUint32(120, true)]
+  return { stamp: `${view.getBigUint64(32, true)}:${view.getBigUint64(40, true)}:${seconds}.${nanoseconds}`, changedMs: Number(seconds) * 1000 + nanoseconds / 1e6 }
 }
 
 /** The type bits (S_IFMT) of what is open as `fd`; 0 when nothing is. Linux only. */
@@ -309,7 +332,7 @@ function openFile(path: string, flags: number, mode: number): number {
 function statx(fd: number, path: string, flags: number): DataView | null {
   const bytes = new Uint8Array(256)
   const number = process.arch === "arm64" ? 291 : 332
-  const failed = syscallStatx(number, fd, cString(path), flags, STATX_TYPE | STATX_INO | STATX_BTIME, bytes) !== 0
+  const failed = syscallStatx(number, fd, cString(path), flags, STATX_TYPE | STATX_MTIME | STATX_INO | STATX_SIZE | STATX_BTIME, bytes) !== 0
   return failed ? null : new DataView(bytes.buffer)
 }
 

@@ -63,6 +63,13 @@ export function fileIdentity(path: string): FileIdentity | null {
   }, null)
 }
 
+export function fileStamp(path: string): { stamp: string; changedMs: number } {
+  return attempt(() => {
+    const status = files().statSync(path, { bigint: true })
+    return { stamp: `${status.ino}:${status.size}:${status.mtimeNs}`, changedMs: Number(status.mtimeNs / 1_000_000n) }
+  }, { stamp: "", changedMs: 0 })
+}
+
 export function realPath(path: string): string | null {
   return attempt(() => files().realpathSync.native(path), null)
 }

@@ -43,6 +43,6 @@ export async function sweepContexts(paths: Paths, now: number): Promise<void> {
   const { readdirSync, statSync, rmSync } = await import("node:fs")
   for (const name of readdirSync(paths.contexts)) {
     const path = `${paths.contexts}/${name}`
-    if (!name.startsWith(".") && now - statSync(path).mtimeMs > UNUSED_DAYS_MAX * SWEEP_EVERY_MS) rmSync(path, { recursive: true, force: true })
+    if (name !== ".swept" && !name.startsWith(".told-") && now - statSync(path).mtimeMs > UNUSED_DAYS_MAX * SWEEP_EVERY_MS) rmSync(path, { recursive: true, force: true })
   }
 }

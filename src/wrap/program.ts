@@ -1,4 +1,4 @@
-import { cString, fileExists, libc, readFileText, realPath } from "../system/libc.ts"
+import { cString, fileExists, libc, readFileText, readHead, realPath } from "../system/libc.ts"
 import type { Tool } from "./tools.ts"
 
 /** The program that a command name means: itself when it holds a slash, else (or when it is in `skip`) the first on PATH that is not. */
@@ -19,9 +19,11 @@ export function resolveOnPath(file: string, path: string, skip: string[] = []): 
  * that calls nswrap with this name of its own.
  */
 export function isShim(path: string, own: string | null = null): boolean {
-  const text = readFileText(path, SCRIPT_BYTES_MAX) // null for a real program, which is larger
-  if (text === null || !text.startsWith("#!") || !SHIM.test(text.slice(0, SHIM_HEAD_LENGTH))) return false
-  return own === null || text.slice(0, SHIM_HEAD_LENGTH).split("\n").some((line) => SHIM.test(line) && !/^\s*#/.test(line) && line.split(/[\s"'/]+/).some((word) => word === own || word === "$0"))
+  const head = readHead(path, SHIM_HEAD_BYTES)
+  if (head[0] !== 0x23 || head[1] !== 0x21) return false // #!
+  const text = new TextDecoder().decode(head)
+  if (!SHIM.test(text)) return false
+  return own === null || text.split("\n").some((line) => SHIM.test(line) && !/^\s*#/.test(line) && line.split(/[\s"'/]+/).some((word) => word === own || word === "$0"))
 }
 
 /**
@@ -61,8 +63,7 @@ function isProgram(path: string): boolean {
   return process.platform === "win32" || access(cString(path), X_OK) === 0
 }
 
-const SCRIPT_BYTES_MAX = 64 * 1024
-const SHIM_HEAD_LENGTH = 4096
+const SHIM_HEAD_BYTES = 4096
 /** The program's name as a word of its own, with or without a directory: not `~/.cache/nswrap-x/`, not a fence. */
 const SHIM = /(?<![\w.-])nswrap(?![\w./-])/
 const PACKAGE_LEVELS_MAX = 4

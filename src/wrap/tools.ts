@@ -1,4 +1,5 @@
 import { NswrapError } from "../errors.ts"
+import { baseName } from "./program.ts"
 import { TOOLS } from "./tool-table.ts"
 
 /** How a context reaches a tool. `file` is what every command gets: a path in NS_CONTEXT_FILE and nothing else. */
@@ -275,11 +276,6 @@ const CONFIG_KEYS = [
   // Of the same row, but the wrapper's: whether output is captured, whether a context is wanted.
   "capture", "context",
 ]
-
-/** File name without directory and Windows extension, in lower case. */
-export function baseName(path: string): string {
-  return path.slice(path.lastIndexOf("/") + 1).toLowerCase().replace(/\.(exe|cmd|ps1)$/, "")
-}
 
 /** The flags that begin at `at`: one, or several in a cluster such as `-yp "text"`. */
 function readFlags(tool: Tool, args: string[], at: number): Flag[] {
