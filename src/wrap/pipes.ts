@@ -61,7 +61,7 @@ export class Output {
     // A socket whose other end is closed says POLLHUP alone, for ever.
     if (writable & (BROKEN | POLLHUP)) return this.#stop(null)
     if (readable !== 0 && this.#pending.length === 0) this.#read()
-    if (this.open && this.#pending.length > 0) this.#write()
+    if (this.open && this.#pending.length > 0 && (!this.#to.onePiece || writable !== 0)) this.#write()
   }
 
   /** Everything taken from the child is passed on, or nobody wants it. */

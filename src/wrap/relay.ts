@@ -1,5 +1,5 @@
 import { LineScanner } from "../memory/remember-line.ts"
-import { close, isTerminal, poll, setEnv, writeErr } from "../system/libc.ts"
+import { close, isTerminal, LINUX, poll, setEnv, writeErr } from "../system/libc.ts"
 import {
   childNews, currentGroup, dieBy, inForeground, isIgnored, leaveGroup, reap, returnToGroup, sendSignal, SIGCONT, SIGPIPE, startChild, stopAs,
   type ChildNews,
@@ -25,12 +25,13 @@ export interface RelayOptions {
 /**
  * Runs the command as our child, for the two cases where we must stay: bytes in front of a stdin that is too long or too
  * slow to be filled beforehand, and a stdout to look into. Everything else is the child's own, as in a direct run: stderr,
- * descriptors, terminal, job control. Ends as the child ends; returns only to say why it could not be started. Linux only.
+ * descriptors, terminal, job control. Ends as the child ends; returns only to say why it could not be started.
  *
  * A terminal on stdout is never looked into, one on stdin never read. What the child left running goes on writing through
  * a `cat`, without us, and gets no more of stdin.
  */
 export async function relay(options: RelayOptions): Promise<{ errno: number }> {
+  if (!LINUX) return (await import("./relay-portable.ts")).relayPortable(options)
   const captures = options.onOutputLine !== null && !isTerminal(1)
   const stdin = options.prefix === null ? null : openPipe("write")
   const stdout = captures ? openPipe("read") : null

@@ -161,6 +161,13 @@ describe("without a shell that controls jobs", () => {
     expect(await child.exited).toBe(42)
   })
 
+  test("a prefix before a terminal ends with the prefix", async () => {
+    const { child, shown } = atTerminal(["bash", "-c", "$R --prefix X -- wc -c; echo status=$?."])
+    await eventually(shown, (value) => value.includes("status=0."))
+    expect(shown().trim().split(/\s+/)).toEqual(["1", "status=0."])
+    await child.exited
+  })
+
   test("in a script: ^C ends the tool, us and the script", async () => {
     const { child, type } = atTerminal(["bash", "-c", "$R --capture -- sleep 20 > captured; echo not here; sleep 20"])
     await eventually(() => Bun.spawnSync(["pgrep", "-P", `${child.pid}`]).stdout.toString().trim())

@@ -120,6 +120,21 @@ describe("relay() does not get in the way", () => {
     expect(bash("yes | $R --prefix X -- sh -c 'exec <&-; sleep 0.3; echo done; exit 5'")).toMatchObject({ out: "done\n", status: 5 })
   })
 
+  test("a child that closes stdin leaves us asleep", () => {
+    const { out } = bash(`sleep 1 | $R --prefix X -- sh -c 'exec <&-; sleep 0.7; cut -d" " -f14,15 /proc/$PPID/stat'`)
+    const [user = 99, system = 99] = out.split(" ").map(Number)
+    expect(user + system).toBeLessThan(10)
+  })
+
+  for (const as of ["", "setpriv --reuid 65534 --clear-groups"]) {
+    test(`a reader that does not read does not keep signals from the child${as && ", in a pipe of someone else's"}`, () => {
+      if (as !== "" && (process.getuid?.() !== 0 || !Bun.which("setpriv"))) return
+      chmodSync(directory, 0o755)
+      const tool = `sh -c 'trap "echo told >&2; exit" TERM; head -c 9000000 /dev/zero & wait; wait'`
+      expect(bash(`{ ${as} $R --capture -- ${tool} & sleep 0.3; kill -TERM $!; sleep 0.3; echo after >&2; wait; } | sleep 1`).err).toBe("told\nafter\n")
+    })
+  }
+
   test("a reader that goes away is told to the child by SIGPIPE, and to our parent", () => {
     const { out, ms } = bash("$R --capture -- yes | head -1; echo ${PIPESTATUS[0]}")
     expect(out).toBe("y\n141\n")
@@ -283,5 +298,19 @@ describe("relay() passes on what is sent to its process id", () => {
     process.kill(child.pid, "SIGCONT")
     expect(await new Response(child.stdout).text()).toBe("done\n")
     expect(await child.exited).toBe(0)
+  })
+})
+
+describe("relayPortable(), what other systems get", () => {
+  test("passes bytes, status, signals and broken pipes", () => {
+    writeFileSync(join(directory, "in"), crypto.getRandomValues(new Uint8Array(65536)))
+    expect(bash("cat in in in | $R --portable --capture --prefix '' -- cat | cmp - <(cat in in in) && echo same").out).toBe("same\n")
+    expect(bash("$R --portable --capture -- sh -c 'echo a; exit 7'")).toMatchObject({ out: "a\n", status: 7 })
+    expect(bash("$R --portable --capture -- sh -c 'kill -9 $$'; echo $?").out).toBe("137\n")
+    // Bun gives the child a socket for its stdout, which may tell a reader's end as an error instead of SIGPIPE.
+    expect(bash("$R --portable --capture -- yes 2>/dev/null | head -1; echo ${PIPESTATUS[0]}").out).toMatch(/^y\n(141|1)\n$/)
+    expect(bash("yes | $R --portable --prefix X -- head -c 3").out).toBe("Xy\n")
+    expect(bash("$R --portable --capture -- sleep 20 & sleep 0.3; kill $!; wait $!; echo $?").out).toBe("143\n")
+    expect(bash("$R --portable --capture -- no-such-command").status).toBe(127)
   })
 })
