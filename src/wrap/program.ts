@@ -1,4 +1,4 @@
-import { cString, fileExists, libc, readFileText, readHead, realPath } from "../system/libc.ts"
+import { cString, fileExists, libc, NATIVE, readFileText, readHead, realPath } from "../system/libc.ts"
 import type { Tool } from "./tools.ts"
 
 /** The program that a command name means: itself when it holds a slash, else (or when it is in `skip`) the first on PATH that is not. */
@@ -60,7 +60,7 @@ const X_OK = 1
 /** Whether a shell looking through PATH would stop here. */
 function isProgram(path: string): boolean {
   if (!fileExists(path) || fileExists(`${path}/.`)) return false
-  return process.platform === "win32" || access(cString(path), X_OK) === 0
+  return !NATIVE || access(cString(path), X_OK) === 0
 }
 
 const SHIM_HEAD_BYTES = 4096
