@@ -193,13 +193,13 @@ export function fileIdentity(path: string): FileIdentity | null {
 }
 
 /** One word that changes whenever a file is written or replaced: inode, size and the time of the last write in ns. "" when absent. */
-export function fileStamp(path: string): { stamp: string; changedMs: number } {
+export function fileStamp(path: string): { stamp: string; sizeBytes: number; changedMs: number } {
   if (!LINUX) return portable.fileStamp(path)
   const view = validPath(path) ? statx(AT_FDCWD, path, 0) : null
-  if (view === null) return { stamp: "", changedMs: 0 }
+  if (view === null) return { stamp: "", sizeBytes: 0, changedMs: 0 }
   // size at 40, time of the last write at 112 (s) and 120 (ns)
   const [seconds, nanoseconds] = [view.getBigInt64(112, true), view.getUint32(120, true)]
-  return { stamp: `${view.getBigUint64(32, true)}:${view.getBigUint64(40, true)}:${seconds}.${nanoseconds}`, changedMs: Number(seconds) * 1000 + nanoseconds / 1e6 }
+  return { stamp: `${view.getBigUint64(32, true)}:${view.getBigUint64(40, true)}:${seconds}.${nanoseconds}`, sizeBytes: Number(view.getBigUint64(40, true)), changedMs: Number(seconds) * 1000 + nanoseconds / 1e6 }
 }
 
 /** The type bits (S_IFMT) of what is open as `fd`; 0 when nothing is. Linux only. */

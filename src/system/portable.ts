@@ -63,11 +63,11 @@ export function fileIdentity(path: string): FileIdentity | null {
   }, null)
 }
 
-export function fileStamp(path: string): { stamp: string; changedMs: number } {
+export function fileStamp(path: string): { stamp: string; sizeBytes: number; changedMs: number } {
   return attempt(() => {
     const status = files().statSync(path, { bigint: true })
-    return { stamp: `${status.ino}:${status.size}:${status.mtimeNs}`, changedMs: Number(status.mtimeNs / 1_000_000n) }
-  }, { stamp: "", changedMs: 0 })
+    return { stamp: `${status.ino}:${status.size}:${status.mtimeNs}`, sizeBytes: Number(status.size), changedMs: Number(status.mtimeNs / 1_000_000n) }
+  }, { stamp: "", sizeBytes: 0, changedMs: 0 })
 }
 
 export function realPath(path: string): string | null {

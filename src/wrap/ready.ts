@@ -83,13 +83,14 @@ function contexts(env: Environment): string {
 
 function takeStamps({ env, cwd }: WrapRequest): { stamps: string; isSettled: boolean } {
   const { database, configFile } = resolvePaths(env)
-  const files = [database, `${database}-wal`, configFile].map(fileStamp)
+  // An empty log says nothing, and any reader may make one.
+  const files = [database, `${database}-wal`, configFile].map(fileStamp).filter(({ sizeBytes }) => sizeBytes > 0)
   const places: string[] = []
   for (let directory = cwd; ; directory = directory.slice(0, directory.lastIndexOf("/"))) {
     const git = fileIdentity(`${directory}/.git`)
     if (git !== null) places.push(`${directory} ${git.inode}:${git.birth}`, fileStamp(`${directory}/.git/config`).stamp)
     if (directory === "") break
   }
-  const newest = Math.max(...files.map(({ changedMs }) => changedMs))
+  const newest = Math.max(0, ...files.map(({ changedMs }) => changedMs))
   return { stamps: [...files.map(({ stamp }) => stamp), ...places].join(" "), isSettled: Date.now() - newest > SETTLED_MS }
 }
