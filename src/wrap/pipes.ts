@@ -16,7 +16,7 @@ export const BROKEN = 8 | 32 // POLLERR | POLLNVAL
 const POLLHUP = 16
 
 /** What is held of a stream at most, besides what the kernel holds in its pipes. */
-const CHUNK_BYTES = 64 * 1024
+const CHUNK_BYTES = 256 * 1024
 
 /** A pipe above the standard descriptors, closed in the child; `ours` does not block. */
 export function openPipe(ours: "read" | "write"): { ours: number; theirs: number } | null {
@@ -26,19 +26,27 @@ export function openPipe(ours: "read" | "write"): { ours: number; theirs: number
   if (readEnd < 0 || writeEnd < 0) return null
   const pipe = ours === "read" ? { ours: readEnd, theirs: writeEnd } : { ours: writeEnd, theirs: readEnd }
   fcntl(pipe.ours, F_SETFL, O_NONBLOCK)
+  // Fewer turns. Not for the child's stdin: what it leaves there is lost to whoever reads the user's stdin next.
+  if (ours === "read") fcntl(pipe.ours, F_SETPIPE_SZ, CHUNK_BYTES)
   return pipe
 }
 
-/** From the child's stdout pipe to our stdout, byte for byte, every chunk shown to `onBytes`. */
+/**
+ * From the child's stdout pipe to our stdout, byte for byte, every chunk shown to `onBytes`. Into a pipe the bytes go by
+ * splice(2), which never blocks and does not copy; what is shown is a tee(2) of them.
+ */
 export class Output {
   readonly #from: number
   readonly #onBytes: (bytes: Uint8Array) => void
+  readonly #kind = descriptorType(STDOUT)
+  readonly #shown = this.#kind === S_IFIFO ? openPipe("read") : null
   readonly #buffer = new Uint8Array(CHUNK_BYTES)
-  #pending = this.#buffer.subarray(0, 0)
-  readonly #to: Destination
+  /** Shown, but not passed on yet: the first bytes of the child's pipe, or the last of our buffer. */
+  #pending = 0
+  #pendingFrom = 0
   /** There are, or may come, bytes to pass on. */
   open = true
-  /** How many bytes were taken from the child. */
+  /** How many bytes were shown. */
   taken = 0
   /** Why our stdout took no more, when that was no reader going away: an errno. */
   failure: number | null = null
@@ -46,33 +54,33 @@ export class Output {
   constructor({ from, onBytes }: { from: number; onBytes: (bytes: Uint8Array) => void }) {
     this.#from = from
     this.#onBytes = onBytes
-    this.#to = openDestination()
   }
 
   watch(): [Watch, Watch] {
     if (!this.open) return [NOTHING, NOTHING]
-    const waits = this.#pending.length > 0
     // A reader that went away is noticed at once: then the child gets its SIGPIPE as soon as it writes.
-    return [[waits ? -1 : this.#from, POLLIN], [waits || this.#to.tells ? this.#to.fd : -1, waits ? POLLOUT : 0]]
+    const tells = this.#kind === S_IFIFO || this.#kind === S_IFSOCK
+    if (this.#pending > 0) return [NOTHING, [STDOUT, POLLOUT]]
+    return [[this.#from, POLLIN], tells ? [STDOUT, 0] : NOTHING]
   }
 
   move(readable: number, writable: number): void {
     if (!this.open) return
-    // A socket whose other end is closed says POLLHUP alone, for ever.
-    if (writable & (BROKEN | POLLHUP)) return this.#stop(null)
-    if (readable !== 0 && this.#pending.length === 0) this.#read()
-    if (this.open && this.#pending.length > 0 && (!this.#to.onePiece || writable !== 0)) this.#write()
+    if (writable & BROKEN) return this.#stop(null)
+    if (readable !== 0 && this.#pending === 0) this.#take()
+    if (this.open && this.#pending > 0) this.#pass()
   }
 
-  /** Everything taken from the child is passed on, or nobody wants it. */
+  /** Everything that was shown is passed on, or nobody wants it. */
   get idle(): boolean {
-    return this.#pending.length === 0
+    return this.#pending === 0
   }
 
-  /** How many bytes wait in the child's pipe. */
+  /** How many bytes wait in the child's pipe, not shown yet. */
   left(): number {
     const count = new Int32Array(1)
-    return this.open && ioctl(this.#from, FIONREAD, new Uint8Array(count.buffer)) === 0 ? (count[0] ?? 0) : 0
+    if (!this.open || ioctl(this.#from, FIONREAD, new Uint8Array(count.buffer)) !== 0) return 0
+    return (count[0] ?? 0) - (this.#shown ? this.#pending : 0)
   }
 
   /** Asked when the child is gone: whether something that it left running still has its stdout. */
@@ -91,34 +99,43 @@ export class Output {
     if (this.open) this.#stop(null)
   }
 
-  #read(): void {
-    const count = again(() => readInto(this.#from, this.#buffer, CHUNK_BYTES))
+  #take(): void {
+    const { theirs, ours } = this.#shown ?? { theirs: -1, ours: this.#from }
+    const seen = this.#shown ? again(() => tee(this.#from, theirs, CHUNK_BYTES, SPLICE_F_NONBLOCK)) : CHUNK_BYTES
+    const count = seen > 0 ? again(() => readInto(ours, this.#buffer, seen)) : seen
     if (count < 0 && errno() === EAGAIN) return
     if (count <= 0) return this.#stop(null)
     this.taken += count
-    this.#pending = this.#buffer.subarray(0, count)
-    this.#onBytes(this.#pending)
+    this.#pending = count
+    this.#pendingFrom = 0
+    this.#onBytes(this.#buffer.subarray(0, count))
   }
 
-  #write(): void {
-    while (this.#pending.length > 0) {
-      const count = this.#to.write(this.#pending)
+  #pass(): void {
+    while (this.#pending > 0) {
+      const count = this.#passSome()
       if (count < 0) {
         const reason = errno()
         if (reason === EAGAIN || reason === EINTR) return
         return this.#stop(reason === EPIPE || reason === ECONNRESET ? null : reason)
       }
-      this.#pending = this.#pending.subarray(count)
-      if (this.#to.onePiece) return
+      this.#pending -= count
+      this.#pendingFrom += count
     }
+  }
+
+  #passSome(): number {
+    if (this.#shown) return splice(this.#from, null, STDOUT, null, this.#pending, SPLICE_F_MOVE | SPLICE_F_NONBLOCK)
+    const bytes = this.#buffer.subarray(this.#pendingFrom, this.#pendingFrom + this.#pending)
+    if (this.#kind === S_IFSOCK) return send(STDOUT, bytes, bytes.length, MSG_DONTWAIT)
+    return writeFrom(STDOUT, bytes, bytes.length)
   }
 
   #stop(failure: number | null): void {
     this.open = false
     this.failure = failure
-    this.#pending = this.#buffer.subarray(0, 0)
+    this.#pending = 0
     close(this.#from)
-    if (this.#to.fd !== STDOUT) close(this.#to.fd)
   }
 }
 
@@ -209,6 +226,7 @@ const O_NONBLOCK = 0o4000
 const O_CLOEXEC = 0o2000000
 const F_SETFL = 4
 const F_DUPFD_CLOEXEC = 1030
+const F_SETPIPE_SZ = 1031
 const FIONREAD = 0x541b
 const SPLICE_F_MOVE = 1
 const SPLICE_F_NONBLOCK = 2
@@ -216,39 +234,14 @@ const SPLICE_BYTES = 1024 * 1024
 const S_IFIFO = 0o010000
 const S_IFSOCK = 0o140000
 const MSG_DONTWAIT = 0x40
-/** What a pipe that is told to be writable takes without blocking. */
-const PIPE_PIECE_BYTES = 4096
 
 const dup2 = libc("dup2", ["i32", "i32"])
 const pipe2 = libc("pipe2", ["ptr", "i32"])
 const ioctl = libc("ioctl", ["i32", "u64", "ptr"])
 const isatty = libc("isatty", ["i32"])
 const send = libc("send", ["i32", "ptr", "u64", "i32"], FFIType.i64_fast)
+const tee = libc("tee", ["i32", "i32", "u64", "u32"], FFIType.i64_fast)
 const splice = libc("splice", ["i32", "ptr", "i32", "ptr", "u64", "u32"], FFIType.i64_fast)
-
-interface Destination {
-  fd: number
-  /** A pipe or socket: poll tells when its reader is gone. */
-  tells: boolean
-  /** Only one piece may be written after each poll. */
-  onePiece: boolean
-  write: (bytes: Uint8Array) => number
-}
-
-/** Our stdout, in the way that never blocks. */
-function openDestination(): Destination {
-  const type = descriptorType(STDOUT)
-  if (type === S_IFSOCK) {
-    return { fd: STDOUT, tells: true, onePiece: false, write: (bytes) => send(STDOUT, bytes, bytes.length, MSG_DONTWAIT) }
-  }
-  const whole = (fd: number) => (bytes: Uint8Array) => writeFrom(fd, bytes, bytes.length)
-  if (type !== S_IFIFO) return { fd: STDOUT, tells: false, onePiece: false, write: whole(STDOUT) }
-  // Opened anew a pipe has flags of its own. Where that is refused, pieces that a writable pipe is sure to take.
-  const own = again(() => open(cString("/proc/self/fd/1"), O_WRONLY | O_NONBLOCK | O_CLOEXEC, 0))
-  if (own >= 0) return { fd: own, tells: true, onePiece: false, write: whole(own) }
-  const write = (bytes: Uint8Array) => writeFrom(STDOUT, bytes, Math.min(bytes.length, PIPE_PIECE_BYTES))
-  return { fd: STDOUT, tells: true, onePiece: true, write }
-}
 
 /** Nothing of ours holds the user's stdout open from here on; the descriptor stays taken. */
 export function releaseStdout(): void {
