@@ -51,18 +51,18 @@ const RECENCY_HALF_LIFE_MS = 30 * 86_400_000
 export function recall(db: Database, question: Question): Recalled[] {
   const { terms, whole, averageLength } = weighTerms(db, question)
   if (terms.length === 0) return []
-  const weights = new Map(terms.flatMap(({ scoped, term, weight }) => scoped.map(({ key }) => [key, { term, weight }] as const)))
   const found: { seq: number; score: number; why: Recalled["why"] }[] = []
   for (const row of candidates(db, terms, Math.max(CANDIDATES_MIN, question.limit * CANDIDATES_PER_RESULT))) {
     if (row.expires_at !== null && row.expires_at <= question.now) continue
     if (question.toolNames !== null && !isForTool(row, question.toolNames)) continue
-    const { lexical, why } = scoreRow(row, { weights, averageLength, whole })
+    const { lexical, why } = scoreRow(row, { terms, averageLength, whole })
     const score = lexical * recency(question.now - row.created_at)
     if (score >= question.gate && score > 0) found.push({ seq: row.seq, score, why })
   }
   const best = found.sort((a, b) => b.score - a.score || b.seq - a.seq).slice(0, question.limit)
-  const read = db.query("select * from memory where seq = ?")
-  return best.map(({ seq, score, why }) => ({ memory: memoryFromRow(read.get(seq) as MemoryRow), score, why }))
+  const rows = db.query(`select * from memory where seq in (${best.map(({ seq }) => seq).join(", ")})`).all() as MemoryRow[]
+  const memories = new Map(rows.map((row) => [row.seq, memoryFromRow(row)]))
+  return best.map(({ seq, score, why }) => ({ memory: memories.get(seq)!, score, why }))
 }
 
 interface WeighedTerm {
@@ -70,6 +70,8 @@ interface WeighedTerm {
   weight: number
   /** The term in each scope that holds it, with the number of memories. */
   scoped: { key: string; df: number }[]
+  /** Each of them between spaces. */
+  needles: string[]
 }
 
 /** The question's terms that some memory holds, and what all of its terms weigh together, unknown ones included. */
@@ -85,7 +87,7 @@ function weighTerms(db: Database, { text, scopes }: Question): { terms: WeighedT
     const idf = Math.log(1 + (sums.docs + PRIOR_DOCUMENTS - df + 0.5) / (df + 0.5))
     const weight = isTaskWord(term) ? idf * TASK_WEIGHT : idf
     weights.push(weight)
-    if (df > 0) terms.push({ term, weight, scoped })
+    if (df > 0) terms.push({ term, weight, scoped, needles: scoped.map(({ key }) => ` ${key} `) })
   }
   const whole = weights.sort((a, b) => b - a).slice(0, WEIGHED_TERMS).reduce((sum, weight) => sum + weight, 0)
   return { terms, whole, averageLength: Math.max(1, sums.terms / Math.max(1, sums.docs)) }
@@ -116,19 +118,26 @@ function candidates(db: Database, terms: WeighedTerm[], limit: number): Candidat
     .all(chosen.join(" OR "), limit) as Candidate[]
 }
 
-function scoreRow(row: Candidate, { weights, averageLength, whole }: { weights: Map<string, { term: string; weight: number }>; averageLength: number; whole: number }) {
-  const counts = new Map<string, number>()
-  for (const key of row.terms.split(" ")) if (weights.has(key)) counts.set(key, (counts.get(key) ?? 0) + 1)
+function scoreRow(row: Candidate, { terms, averageLength, whole }: { terms: WeighedTerm[]; averageLength: number; whole: number }) {
   const why: { term: string; score: number }[] = []
   let lexical = 0
   const lengthNorm = K1 * (1 - B + (B * row.length) / averageLength)
-  for (const [key, tf] of counts) {
-    const { term, weight } = weights.get(key)!
+  const text = ` ${row.terms} `
+  for (const { term, weight, needles } of terms) {
+    const tf = needles.reduce((sum, needle) => sum + countOf(text, needle), 0)
+    if (tf === 0) continue
     const score = (weight * (K1 + 1) * tf) / (tf + lengthNorm) / whole
     lexical += score
     why.push({ term, score })
   }
   return { lexical, why: why.sort((a, b) => b.score - a.score) }
+}
+
+/** How often ` word ` stands in a text; two in a row share their space. Searching beats splitting: most words are of no interest. */
+function countOf(text: string, needle: string): number {
+  let count = 0
+  for (let at = text.indexOf(needle); at >= 0; at = text.indexOf(needle, at + needle.length - 1)) count++
+  return count
 }
 
 function recency(ageMs: number): number {

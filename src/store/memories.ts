@@ -228,8 +228,8 @@ export function safeNames<Given extends Partial<NewMemory>>(said: Given): { give
 /** Text as it may be stored. @throws invalid */
 function check(given: NewMemory): { text: string; redactions: Redaction[] } {
   const { text: safe, redactions } = redact(stripContext(given.text))
-  const text = safe.trim() === given.text.trim() ? safe : safe.trim()
-  if (text.trim() === "") throw new NswrapError("invalid", given.text.trim() === "" ? "there is no text to remember" : "nothing is left to remember once private parts and injected context are taken out")
+  const text = safe.trim()
+  if (text === "") throw new NswrapError("invalid", given.text.trim() === "" ? "there is no text to remember" : "nothing is left to remember once private parts and injected context are taken out")
   const bytes = Buffer.byteLength(text)
   if (bytes > TEXT_BYTES_MAX) throw new NswrapError("invalid", `the text has ${bytes} bytes; a memory holds at most ${TEXT_BYTES_MAX} (64 KiB): split it`)
   if (text.includes("\0")) throw new NswrapError("invalid", "the text holds a NUL character: is it a binary file?")

@@ -55,7 +55,7 @@ export async function planRun(request: WrapRequest): Promise<Plan> {
       plan.context = null
     }
     // Also when nothing was injected: what a tool remembers is a proposal whatever it was told.
-    if (run.mode !== "bypass" && run.tool !== null && findTool(run.tool, tools) !== null) plan.toolMark = run.tool
+    if (run.mode !== "bypass" && (owner !== null || identified.tool !== null)) plan.toolMark = run.tool
     if (before?.isSettled && plan.isLasting && plan.file !== null && plan.context !== null)
       keepReady(request, { stamps: before.stamps, file: plan.file, toolMark: plan.toolMark, run, memories: [...plan.context.stable, ...plan.context.recalled] })
     plan.captures = (options.capture || settings.compat || wantsCapture(settings, run.tool)) && !isTerminal(1)
@@ -126,7 +126,10 @@ function gather(request: WrapRequest, plan: Plan, { paths, settings, identified,
       run.project = located.project?.name ?? null
       plan.isLasting = isPlain(located) && identified.tool === null && identified.at === 0 && reading.prompt === null
       stages.mark("project")
-      if (isOptedOut(settings, located, run.tool)) run.mode = "bypass"
+      if (isOptedOut(settings, located, run.tool)) {
+        run.mode = "bypass"
+        run.reason = "switched off for this project or tool in the configuration"
+      }
       else if (stages.elapsed() < settings.maxWaitMs) {
         plan.stdin = peekAt(reading, identified, { waitMs: Math.min(STDIN_WAIT_MS, settings.maxWaitMs - stages.elapsed()), forced: options.channel === "stdin" })
         stages.mark("stdin")
