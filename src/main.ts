@@ -23,6 +23,7 @@ if (request.kind === "wrap") {
   }))
 }
 // Not process.exit(): what was printed may still be on its way through a pipe.
+Bun.unsafe.setJITPolicy?.(1)
 const { runCli } = await import("./cli/index.ts")
 process.exitCode = await runCli(request.kind === "help" ? [] : args)
 

@@ -83,8 +83,10 @@ export function argumentBytes(): (part: ArgvPart) => Uint8Array {
   let own: Uint8Array[] | null = null
   return (part) => {
     if (typeof part === "string") return cString(part)
-    own ??= ownArguments()
-    const bytes = own[part.raw] ?? cString(Bun.argv[part.raw + 1] ?? "")
+    const text = Bun.argv[part.raw + 1] ?? ""
+    // Only what was no UTF-8 has lost its bytes, and shows it by the replacement character.
+    if (text.includes("\uFFFD")) own ??= ownArguments()
+    const bytes = own?.[part.raw] ?? cString(text)
     return part.before === undefined ? bytes : Buffer.concat([Buffer.from(part.before), bytes])
   }
 }
