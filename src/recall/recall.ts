@@ -30,7 +30,7 @@ const MATCH_TERMS_MAX = 24
 const MATCH_ROWS_MAX = 3_000
 /** FTS5's own order (b 0.75) and ours (b 0.25) differ little: three times what is wanted holds the best. */
 const CANDIDATES_PER_RESULT = 3
-const CANDIDATES_MIN = 48
+const CANDIDATES_MIN = 36
 /** A long question is not expected to be answered whole: what its 8 weightiest terms weigh counts as all of it. */
 const WEIGHED_TERMS = 8
 

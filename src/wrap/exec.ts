@@ -108,6 +108,7 @@ const SIGINT = 2
 const SIGQUIT = 3
 const SIGTERM = 15
 const SIGTSTP = process.platform === "darwin" ? 18 : 20
+const IGNORED_BY_BUN = [13 /* PIPE */, 25 /* XFSZ */]
 const SIG_DFL = 0
 const SIG_IGN = 1
 
@@ -115,7 +116,8 @@ const SIG_IGN = 1
 function restoreSignals(): void {
   const ignored = ignoredByShell()
   const isIgnored = (number: number) => ((ignored >> BigInt(number - 1)) & 1n) === 1n
-  for (const number of SIGNALS_OF_BUN) signal(number, isIgnored(number) ? SIG_IGN : SIG_DFL)
+  // A handler goes by itself when the program is replaced; only PIPE and XFSZ are ignored, and would stay so.
+  for (const number of ignored === 0n ? IGNORED_BY_BUN : SIGNALS_OF_BUN) signal(number, isIgnored(number) ? SIG_IGN : SIG_DFL)
   // At a terminal Bun catches these two as well. A shell starts `command &` in a script with INT and QUIT ignored, and Bun
   // leaves QUIT alone. A shell with job control, one that ignores TSTP, ignores TERM for itself.
   if (isCaught(SIGINT) && (isIgnored(SIGINT) || handlerOf(SIGQUIT) === SIG_IGN)) signal(SIGINT, SIG_IGN)

@@ -28,7 +28,8 @@ export interface PreparedContext extends RenderedContext {
 }
 
 const STABLE_ROWS_MAX = 200
-const RECALLED_MAX = 20
+/** More than a dozen is noise, whatever the budget. */
+const RECALLED_MAX = 12
 const NEWEST_DECISIONS = 10
 
 /** Chooses and renders what a tool is told: the same for the wrapper and for `nswrap context`. Reads only. */

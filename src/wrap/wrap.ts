@@ -38,7 +38,9 @@ function startsShim({ argv, env }: WrapRequest): boolean {
 }
 
 function becomeCommand({ argv, rawOffset }: WrapRequest): { errno: number } {
-  return execCommand({ file: argv[0]!, argv: argv.map((_, raw) => ({ raw: raw + rawOffset })) })
+  const parts: { raw: number }[] = []
+  for (let raw = rawOffset; raw < rawOffset + argv.length; raw++) parts.push({ raw })
+  return execCommand({ file: argv[0]!, argv: parts })
 }
 
 /** With the context that an earlier run like this one prepared. */
