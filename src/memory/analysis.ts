@@ -9,6 +9,16 @@ export function analyse(text: string): string[] {
   return terms
 }
 
+/** The distinct terms of a question, each with the word it came from, to be shown to people. */
+export function termWords(text: string): Map<string, string> {
+  const found = new Map<string, string>()
+  for (const word of words(text)) {
+    const term = STOP_WORDS.has(word) ? "" : stem(word)
+    if (term !== "" && !found.has(term)) found.set(term, word)
+  }
+  return found
+}
+
 /** The distinct words of a text as written (lower case, stop words kept), to compare two texts by. */
 export function tokenSet(text: string): Set<string> {
   return new Set(words(text))

@@ -1,5 +1,5 @@
 import type { Database } from "bun:sqlite"
-import { analyse, isTaskWord } from "../memory/analysis.ts"
+import { isTaskWord, termWords } from "../memory/analysis.ts"
 import type { Memory } from "../memory/memory.ts"
 import { memoryFromRow, type MemoryRow, scopedTerm } from "../store/rows.ts"
 import { isForTool } from "./scope.ts"
@@ -66,6 +66,7 @@ export function recall(db: Database, question: Question): Recalled[] {
 }
 
 interface WeighedTerm {
+  /** The word of the question. */
   term: string
   weight: number
   /** The term in each scope that holds it, with the number of memories. */
@@ -81,13 +82,13 @@ function weighTerms(db: Database, { text, scopes }: Question): { terms: WeighedT
   const frequency = db.query("select doc from memory_vocab where term = ?")
   const terms: WeighedTerm[] = []
   const weights: number[] = []
-  for (const term of [...new Set(analyse(excerpt(text)))].slice(0, QUESTION_TERMS_MAX)) {
+  for (const [term, word] of [...termWords(excerpt(text))].slice(0, QUESTION_TERMS_MAX)) {
     const scoped = keys.map((key) => scopedTerm(key, term)).map((key) => ({ key, df: (frequency.get(key) as { doc: number } | null)?.doc ?? 0 })).filter(({ df }) => df > 0)
     const df = scoped.reduce((sum, one) => sum + one.df, 0)
     const idf = Math.log(1 + (sums.docs + PRIOR_DOCUMENTS - df + 0.5) / (df + 0.5))
     const weight = isTaskWord(term) ? idf * TASK_WEIGHT : idf
     weights.push(weight)
-    if (df > 0) terms.push({ term, weight, scoped, needles: scoped.map(({ key }) => ` ${key} `) })
+    if (df > 0) terms.push({ term: word, weight, scoped, needles: scoped.map(({ key }) => ` ${key} `) })
   }
   const whole = weights.sort((a, b) => b - a).slice(0, WEIGHED_TERMS).reduce((sum, weight) => sum + weight, 0)
   return { terms, whole, averageLength: Math.max(1, sums.terms / Math.max(1, sums.docs)) }
