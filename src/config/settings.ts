@@ -1,6 +1,7 @@
 import { NswrapError } from "../errors.ts"
 import { readFileText } from "../system/libc.ts"
 import { type Mode, MODES } from "./modes.ts"
+import { onOff } from "./on-off.ts"
 import type { Environment, Paths } from "./paths.ts"
 
 const CONFIG_BYTES_MAX = 256 * 1024
@@ -137,15 +138,6 @@ export function lookUp(file: Record<string, unknown>, dotted: string): unknown {
   let value: unknown = file
   for (const part of dotted.split(".")) value = record(value)[part]
   return value
-}
-
-/** 0, false, no, off and empty mean off; 1, true, yes and on mean on. */
-export function onOff(value: unknown): boolean | undefined {
-  if (typeof value === "boolean") return value
-  const word = String(value ?? "?").trim().toLowerCase()
-  if (["0", "false", "no", "off", ""].includes(word)) return false
-  if (["1", "true", "yes", "on"].includes(word)) return true
-  return undefined
 }
 
 /** Refuses a value for a key that the table knows. @throws usage */

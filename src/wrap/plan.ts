@@ -5,6 +5,7 @@ import { openForReading } from "../store/database.ts"
 import { locateProject, type Located, recordJoin } from "../store/projects.ts"
 import { recordRun, type Run } from "../store/runs.ts"
 import { isTerminal, readFileText, writeErr } from "../system/libc.ts"
+import { SHIMS, type WrapRequest } from "./arguments.ts"
 import { applyChannel, type Injection } from "./channel.ts"
 import { isFirstTime, saveContext, saveFiles } from "./context-file.ts"
 import { type PreparedContext, prepareContext } from "./prepare.ts"
@@ -13,7 +14,6 @@ import { keepReady, stampsBefore } from "./ready.ts"
 import { type Peeked, peekStdin } from "./stdin.ts"
 import { findTool, identify, type Identified, readCommand, type Reading, type Tool, toolFromConfig } from "./tools.ts"
 import { isTrivialCommand } from "./trivial.ts"
-import { SHIMS, type WrapRequest } from "./arguments.ts"
 
 const STDIN_BYTES_MAX = 64 * 1024
 const STDIN_WAIT_MS = 50

@@ -1,3 +1,4 @@
+import { onOff } from "../config/on-off.ts"
 import { type Environment, resolvePaths } from "../config/paths.ts"
 import type { Memory } from "../memory/memory.ts"
 import type { Run } from "../store/runs.ts"
@@ -25,7 +26,6 @@ const LIFE_MS_MAX = 86_400_000
 /** Clocks of file systems tick every 4 ms: a file written this shortly before may be written again without a new stamp. */
 const SETTLED_MS = 100
 const S_IFCHR = 0o020000
-const OFF = /^(|0|false|no|off)$/i
 /** Three words or more: a question (see readCommand). */
 const QUESTION = /\S\s+\S+\s+\S/
 
@@ -66,7 +66,7 @@ export function keepReady(request: WrapRequest, { stamps, file, toolMark, run, m
 
 function isAskedNothing({ argv, options, env }: WrapRequest): boolean {
   if (!LINUX || options.dryRun || options.capture || options.exportText || options.channel !== null) return false
-  if (!OFF.test(env["NS_DEBUG_PERF"] ?? "") || !OFF.test(env["NS_COMPAT"] ?? "") || env["NSWRAP_SHIMS"]) return false
+  if (onOff(env["NS_DEBUG_PERF"]) || onOff(env["NS_COMPAT"]) || env["NSWRAP_SHIMS"]) return false
   if (argv.some((argument) => QUESTION.test(argument) || argument.includes("{context"))) return false
   return descriptorType(0) === S_IFCHR
 }
